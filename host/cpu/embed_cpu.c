@@ -1,0 +1,107 @@
+/* embed_cpu.c - token embedding plus position; rows are read from the mapped file, whatever their dtype and alignment. */
+#include "cpu/kernel_table.h"
+#include "cpu/cpu_backend.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct hdl_embedding {
+    hdl_pack_part part;     /* data is borrowed: the mapped file outlives the embedding */
+    int32_t       E;
+    float        *scale;    /* f32 [n_scale], a copy; NULL: 1 */
+};
+
+hdl_status hdl__cpu_embedding_open(hdl_backend_device *device, const hdl_pack_part *part, int32_t E,
+                                   hdl_embedding **out)
+{
+    (void)device;
+    hdl_status status = HDL_OK;
+    hdl_embedding *table = hdl__calloc(1, sizeof *table);
+    HDL_CHECK(table != NULL, HDL_ENOMEM, "embedding: no memory for its header");
+    table->part = *part;
+    table->part.scale = NULL;
+    table->E = E;
+    if (part->scale != NULL) {
+        table->scale = hdl__calloc((size_t)part->n_scale, sizeof(float));
+        HDL_CHECK(table->scale != NULL, HDL_ENOMEM, "embedding: no memory for %d scales", part->n_scale);
+        memcpy(table->scale, part->scale, (size_t)part->n_scale * sizeof(float));
+    }
+    *out = table;
+    table = NULL;
+done:
+    hdl__cpu_embedding_close(table);
+    return status;
+}
+
+void hdl__cpu_embedding_close(hdl_embedding *table)
+{
+    if (table == NULL) return;
+    hdl__free(table->scale);
+    hdl__free(table);
+}
+
+/* Element by element: a table stored [E, V] has no rows to read. */
+static void embed_column(const hdl__op_kernels *kernels, const hdl_embedding *table, int32_t id, float factor,
+                         const float *position, float *y)
+{
+    const size_t bytes = hdl_dtype_bytes(table->part.dtype), rows = (size_t)table->part.rows;
+    const uint8_t *data = table->part.data;
+    for (int32_t e = 0; e < table->E; e++)
+        kernels->widen(data + ((size_t)e * rows + (size_t)id) * bytes, table->part.dtype, 1, factor,
+                       position != NULL ? position + e : NULL, y + e);
+}
+
+static void embed_row(const hdl__op_kernels *kernels, const hdl_embed_args *args, int32_t id, int32_t pos, float *y)
+{
+    const hdl_embedding *table = args->table;
+    const size_t E = (size_t)args->E;
+    const float *position = NULL;
+    if (args->positions != NULL) {
+        assert(pos >= 0 && pos < args->n_positions);
+        position = args->positions + (size_t)pos * E;
+    }
+    if (id < 0) {
+        if (position != NULL) memcpy(y, position, E * sizeof *y);
+        else memset(y, 0, E * sizeof *y);
+        return;
+    }
+    assert(id < table->part.rows);
+    float factor = args->scale;
+    if (table->scale != NULL) factor /= table->scale[table->part.n_scale == 1 ? 0 : id];
+    if (table->part.transposed) {
+        embed_column(kernels, table, id, factor, position, y);
+        return;
+    }
+    const uint8_t *data = table->part.data;
+    kernels->widen(data + (size_t)id * E * hdl_dtype_bytes(table->part.dtype), table->part.dtype, args->E, factor,
+                   position, y);
+}
+
+static hdl_status replay_embed(hdl_backend_stream *stream, const void *args)
+{
+    return hdl__cpu_embed(stream, args);
+}
+
+hdl_status hdl__cpu_embed(hdl_backend_stream *stream, const hdl_embed_args *args)
+{
+    hdl_status status = HDL_OK;
+    if (hdl__cpu_record(stream, replay_embed, args, sizeof *args, &status)) return status;
+    assert(args->table->E == args->E);
+    const hdl__op_kernels *kernels = &stream->device->kernels->ops;
+    const hdl_rows *rows = args->rows;
+    const int32_t live = rows != NULL ? rows->count[0] : args->M;
+    float *y = args->y;
+    for (int32_t i = 0; i < live; i++) {
+        int32_t id, pos;
+        if (rows != NULL) {
+            if (!hdl__row_is_live(args->slots, rows, i)) continue;
+            id = args->slots->token[(size_t)rows->slot[i] * HDL_MAX_BEAM + (size_t)rows->beam[i]];
+            pos = rows->pos[i];
+        } else {
+            id = args->ids[i];
+            pos = args->positions != NULL ? args->pos[i] : 0;
+        }
+        embed_row(kernels, args, id, pos, y + (size_t)i * (size_t)args->E);
+    }
+    return status;
+}

@@ -1,0 +1,78 @@
+/*
+ * op_kernels.h - the inner loops of the CPU ops other than products, one table per instruction set.
+ *
+ * host/cpu/simd/ defines each table once; a compilation of those files with HDL__ISA_PLAIN, HDL__ISA_AVX2 or
+ * HDL__ISA_AVX512 yields the table of that name. All values are f32; no loop allocates or keeps state.
+ */
+#ifndef HEDDLE_HOST_CPU_OP_KERNELS_H
+#define HEDDLE_HOST_CPU_OP_KERNELS_H
+
+#include <heddle/attention.h>
+#include <heddle/embed.h>
+#include <heddle/norm.h>
+
+#include <stdbool.h>
+
+#define HDL__KEY_BLOCK HDL_PAGE_ROWS    /* keys of one block: a page, and one AVX-512 register of scores */
+#define HDL__KEY_TILE 64                /* keys between two rescalings of the softmax; K and V of D = 64 fill the L1 */
+#define HDL__QUERY_BLOCK 4              /* queries that share a pass over the keys */
+#define HDL__MAX_D 256
+
+/*
+ * Queries (pairs of a row and a head) that read the same keys. Bits of a query's result do not depend on the others
+ * of its block, nor on keys at and past its own `seen`.
+ */
+typedef struct hdl__attend {
+    int32_t             D, n_queries;
+    float               scale;
+    const float        *q[HDL__QUERY_BLOCK];        /* f32 [D] */
+    float              *out[HDL__QUERY_BLOCK];      /* f32 [D]; may be q */
+    int32_t             seen[HDL__QUERY_BLOCK];     /* query i sees keys 0 .. seen[i] - 1; none: out = 0 */
+    float              *scores[HDL__QUERY_BLOCK];   /* f32 [seen rounded up to 16] scaled scores, kept; or NULL */
+    float               max[HDL__QUERY_BLOCK], sum[HDL__QUERY_BLOCK];   /* out: of exp(score - max) */
+    const float *const *k, *const *v;               /* per block of keys, or per key */
+    int64_t             k_off, v_off;               /* elements added to each pointer: the head */
+    int64_t             ldv;                        /* blocks: row stride of v */
+} hdl__attend;
+
+typedef struct hdl__norm_row {
+    const float  *x, *residual;     /* f32 [E]; residual may be NULL */
+    const float  *gamma, *beta;     /* f32 [E]; beta may be NULL */
+    float        *s, *y;            /* f32 [E]: x + residual; result. s may be y */
+    int32_t       E;
+    float         eps;
+    hdl_norm_kind kind;
+} hdl__norm_row;
+
+typedef struct hdl__op_kernels {
+    /* attention: blocks of 16 keys, k transposed to [D, 16] and v [16, D]; or single keys, k [D] and v [D] */
+    void    (*attend_blocks)(hdl__attend *);
+    void    (*attend_keys)(hdl__attend *);
+    /* k f32 [n, D] with row stride ld to [D, 16]; n at most 16, the rest is zero */
+    void    (*transpose_keys)(const float *k, int64_t ld, int32_t n, int32_t D, float *block);
+    /* to[i] += exp(scores[i] - max) * factor, i < n; to is zeroed by the caller */
+    void    (*add_probabilities)(const float *scores, int32_t n, float max, float factor, float *to);
+
+    void    (*norm)(const hdl__norm_row *);
+    /* to[i] = from[i] * factor + add[i]; from has any stored dtype and alignment, add may be NULL */
+    void    (*widen)(const void *from, hdl_dtype dtype, int32_t n, float factor, const float *add, float *to);
+    void    (*glu)(const float *up, const float *gate, float *y, int32_t n, hdl_activation act);
+
+    /* z += bias (NULL: none); *max is the greatest; false when a value is NaN or +inf */
+    bool    (*logit_scan)(float *z, const float *bias, int32_t n, float *max);
+    float   (*logit_max)(const float *z, int32_t n);
+    /* *sum = the sum of exp(z - max); at[] gets the ascending places of values > bar; returns how many */
+    int32_t (*logit_sum)(const float *z, int32_t n, float max, float bar, float *sum, int32_t *at);
+    /* p[i] = exp((z[i] - max) * factor) */
+    void    (*exp_row)(const float *z, int32_t n, float max, float factor, float *p);
+} hdl__op_kernels;
+
+extern const hdl__op_kernels hdl__op_kernels_plain;
+#if defined(__x86_64__)
+extern const hdl__op_kernels hdl__op_kernels_avx2, hdl__op_kernels_avx512;
+#endif
+
+/* Bytes that the ops of these kernels carve from a stream's scratch, the rows that hdl__cpu_prepare readies aside. */
+size_t hdl__cpu_op_scratch_bytes(const hdl_stream_limits *limits);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * gemm_native.c - products by the dot instructions that only some AVX-512 processors have: VNNI for int8, AVX512_BF16 for bf16.
+ *
+ * The functions carry the instruction sets as attributes, and the device calls them by feature bits only. int8: vpdpbusd takes unsigned inputs, so
+ * rows are stored plus 128 and every column starts at minus 128 times the sum of its weights; sums are exact. bf16: pairs are summed by
+ * vdpbf16ps (no subnormals, one fixed order), in the chunks of gemm_f32.c.
+ */
+#include "cpu/simd/gemm_simd.h"
+
+#if defined(HDL__ISA_AVX512)
+
+#define HDL__VNNI  __attribute__((target("avx512vnni")))
+#define HDL__DOT   __attribute__((target("avx512bf16")))
+#define HDL__QUAD  4    /* int8 k of one column, side by side */
+#define HDL__PAIR  2    /* bf16 k of one column, side by side */
+
+HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors)
+{
+    const uint8_t *x = (const uint8_t *)t->x + m0 * t->ldx;
+    const int8_t *w = t->w;
+    __m512i sum[HDL__TILE_ROWS][HDL__TILE_VECTORS];
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) sum[r][v] = _mm512_loadu_si512(t->w_start + v * HDL__VF_LANES);
+    for (int32_t k = 0; k < t->K; k += HDL__QUAD, w += vectors * HDL__VF_BYTES) {
+        __m512i quads[HDL__TILE_VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) quads[v] = _mm512_loadu_si512(w + v * HDL__VF_BYTES);
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; ++r) {
+            int32_t input;
+            memcpy(&input, x + r * t->ldx + k, sizeof input);
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; ++v)
+                sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], _mm512_set1_epi32(input), quads[v]);
+        }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r) {
+        const vf unscale = vf_set(1.0f / t->x_scale[m0 + r]);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v)
+            vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES,
+                     (vf)_mm512_cvtepi32_ps(sum[r][v]) * unscale * vf_load(t->w_unscale + v * HDL__VF_LANES));
+    }
+}
+
+HDL__INLINE HDL__DOT void multiply_bf16_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors)
+{
+    const uint16_t *x = (const uint16_t *)t->x + m0 * t->ldx;
+    const uint8_t *w = t->w;
+    for (int32_t k0 = 0; k0 < t->K; k0 += HDL__K_CHUNK) {
+        const int32_t k1 = t->K - k0 < HDL__K_CHUNK ? t->K : k0 + HDL__K_CHUNK;
+        __m512 sum[HDL__TILE_ROWS][HDL__TILE_VECTORS];
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; ++v) sum[r][v] = _mm512_setzero_ps();
+        for (int32_t k = k0; k < k1; k += HDL__PAIR, w += vectors * HDL__VF_BYTES) {
+            __m512i pairs[HDL__TILE_VECTORS];
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; ++v) pairs[v] = _mm512_loadu_si512(w + v * HDL__VF_BYTES);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; ++r) {
+                int32_t input;
+                memcpy(&input, x + r * t->ldx + k, sizeof input);
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; ++v)
+                    sum[r][v] = _mm512_dpbf16_ps(sum[r][v], (__m512bh)_mm512_set1_epi32(input), (__m512bh)pairs[v]);
+            }
+        }
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; ++v) {
+                float *out = t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES;
+                if (k0 > 0) sum[r][v] = _mm512_add_ps(sum[r][v], _mm512_loadu_ps(out));
+                _mm512_storeu_ps(out, sum[r][v]);
+            }
+    }
+}
+
+HDL__INLINE HDL__VNNI void multiply_int8_rows(const hdl__gemm_tile *t, const int vectors)
+{
+    for (int32_t m = 0; m < t->M;) {
+        const int32_t rows = deal_rows(t->M - m);
+        switch (rows) {
+        case 1: multiply_int8_tile(t, m, 1, vectors); break;
+        case 2: multiply_int8_tile(t, m, 2, vectors); break;
+        case 3: multiply_int8_tile(t, m, 3, vectors); break;
+        case 4: multiply_int8_tile(t, m, 4, vectors); break;
+        case 5: multiply_int8_tile(t, m, 5, vectors); break;
+        default: multiply_int8_tile(t, m, 6, vectors); break;
+        }
+        m += rows;
+    }
+}
+
+HDL__INLINE HDL__DOT void multiply_bf16_rows(const hdl__gemm_tile *t, const int vectors)
+{
+    for (int32_t m = 0; m < t->M;) {
+        const int32_t rows = deal_rows(t->M - m);
+        switch (rows) {
+        case 1: multiply_bf16_tile(t, m, 1, vectors); break;
+        case 2: multiply_bf16_tile(t, m, 2, vectors); break;
+        case 3: multiply_bf16_tile(t, m, 3, vectors); break;
+        case 4: multiply_bf16_tile(t, m, 4, vectors); break;
+        case 5: multiply_bf16_tile(t, m, 5, vectors); break;
+        default: multiply_bf16_tile(t, m, 6, vectors); break;
+        }
+        m += rows;
+    }
+}
+
+static HDL__VNNI void multiply_int8(const hdl__gemm_tile *t)
+{
+    switch (t->columns / HDL__VF_LANES) {
+    case 1: multiply_int8_rows(t, 1); break;
+    case 2: multiply_int8_rows(t, 2); break;
+    case 3: multiply_int8_rows(t, 3); break;
+    default: multiply_int8_rows(t, 4); break;
+    }
+}
+
+static HDL__DOT void multiply_bf16(const hdl__gemm_tile *t)
+{
+    switch (t->columns / HDL__VF_LANES) {
+    case 1: multiply_bf16_rows(t, 1); break;
+    case 2: multiply_bf16_rows(t, 2); break;
+    case 3: multiply_bf16_rows(t, 3); break;
+    default: multiply_bf16_rows(t, 4); break;
+    }
+}
+
+/* i8 to u8 by adding 128, which flips the top bit; padding meets zero weights */
+static void prepare_int8(const float *x, int32_t K, int32_t padded, void *out, float *scale)
+{
+    uint8_t *to = out;
+    HDL__QUANTISE(x, K, out, scale);
+    for (int32_t k = 0; k < K; ++k) to[k] ^= 0x80u;
+    for (int32_t k = K; k < padded; ++k) to[k] = 0;
+}
+
+static HDL__DOT void prepare_bf16(const float *x, int32_t K, int32_t padded, void *out, float *scale)
+{
+    (void)scale;
+    uint16_t *to = out;
+    for (int32_t k = 0; k < padded; k += HDL__VF_LANES) {
+        const int32_t left = K - k < HDL__VF_LANES ? K - k : HDL__VF_LANES;
+        const __mmask16 live = (__mmask16)((1u << left) - 1u), all = padded - k < HDL__VF_LANES
+                             ? (__mmask16)((1u << (padded - k)) - 1u) : (__mmask16)0xffff;
+        const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(live, x + k));
+        _mm256_mask_storeu_epi16(to + k, all, (__m256i)rounded);
+    }
+}
+
+const hdl__gemm_method hdl__gemm_int8_vnni = {
+    .width = HDL__TILE_WIDTH, .lanes = HDL__VF_LANES, .group = HDL__QUAD, .w_bytes = sizeof(int8_t),
+    .x_bytes = sizeof(uint8_t), .offset = true, .prepare = prepare_int8, .multiply = multiply_int8,
+};
+
+const hdl__gemm_method hdl__gemm_bf16_dot = {
+    .width = HDL__TILE_WIDTH, .lanes = HDL__VF_LANES, .group = HDL__PAIR, .w_bytes = sizeof(uint16_t),
+    .x_bytes = sizeof(uint16_t), .prepare = prepare_bf16, .multiply = multiply_bf16,
+};
+
+#endif

@@ -1,0 +1,44 @@
+/* device_list.c - every device that could be opened, and why the others cannot. */
+#include "device/device_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void try_device(const char *name, const hdl_device_options *options, hdl_device_entry *entry)
+{
+    hdl_device *device = NULL;
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    entry->status = hdl_device_open(name, options, &device);
+    snprintf(entry->line, sizeof entry->line, "%s",
+             entry->status == HDL_OK ? device->info.description : hdl_error_detail());
+    hdl_device_close(device);
+}
+
+hdl_status hdl_device_list(const hdl_device_options *options, int32_t i, hdl_device_entry *entry)
+{
+    hdl_status status = HDL_OK;
+    hdl_device_entry found = HDL_DEVICE_ENTRY_INIT;
+    HDL_CHECK(entry != NULL, HDL_EINVAL, "device list: entry is NULL");
+    HDL_CHECK(entry->struct_bytes == sizeof *entry, HDL_EINVAL,
+              "device list: entry.struct_bytes = %zu, this library expects %zu (HDL_DEVICE_ENTRY_INIT)",
+              entry->struct_bytes, sizeof *entry);
+    HDL_CHECK(i >= 0, HDL_EINVAL, "device list: i = %d, allowed 0 and more", i);
+    if (i == 0) {
+        try_device("cpu", options, &found);
+    } else {
+        int32_t n_cuda = 0;
+        for (; n_cuda < i; n_cuda++) {      /* the first that fails ends their row */
+            char name[HDL_DEVICE_NAME_BYTES + 1];
+            snprintf(name, sizeof name, "cuda:%d", n_cuda);
+            try_device(name, options, &found);
+            if (found.status != HDL_OK) break;
+        }
+        int32_t simt = n_cuda == 0 ? 2 : n_cuda + 1;
+        HDL_CHECK(i <= simt, HDL_EINVAL, "device list: i = %d, allowed 0 to %d", i, simt);
+        if (n_cuda < i && i == simt) try_device("simt", options, &found);
+        if (n_cuda == 0 && i < simt) snprintf(found.name, sizeof found.name, "cuda");
+    }
+    *entry = found;
+done:
+    return status;
+}

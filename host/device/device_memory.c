@@ -1,0 +1,31 @@
+/* device_memory.c - what a device is, and its memory. */
+#include "device/device_state.h"
+
+hdl_status hdl_device_describe(const hdl_device *device, hdl_device_info *info)
+{
+    hdl_status status = HDL_OK;
+    HDL_CHECK(device != NULL, HDL_EINVAL, "describe: device is NULL");
+    HDL_CHECK(info != NULL, HDL_EINVAL, "describe: info is NULL");
+    HDL_CHECK(info->struct_bytes == sizeof *info, HDL_EINVAL,
+              "describe: info.struct_bytes = %zu, this library expects %zu (HDL_DEVICE_INFO_INIT)",
+              info->struct_bytes, sizeof *info);
+    *info = device->info;
+done:
+    return status;
+}
+
+hdl_status hdl_device_alloc(hdl_device *device, size_t bytes, void **block)
+{
+    hdl_status status = HDL_OK;
+    HDL_CHECK(device != NULL, HDL_EINVAL, "alloc: device is NULL");
+    HDL_CHECK(block != NULL, HDL_EINVAL, "alloc: the pointer for the result is NULL");
+    HDL_CHECK(bytes > 0, HDL_EINVAL, "alloc: bytes = 0, allowed 1 and more");
+    HDL_TRY(device->table->alloc(device->inner, bytes, block));
+done:
+    return status;
+}
+
+void hdl_device_free(hdl_device *device, void *block, size_t bytes)
+{
+    if (device != NULL && block != NULL) device->table->free(device->inner, block, bytes);
+}

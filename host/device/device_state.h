@@ -1,0 +1,63 @@
+/*
+ * device_state.h - devices and streams as the runtime sees them: a backend's table and its own object behind it.
+ *
+ * Only host/device/ calls a backend. What the model layer and the runtime need to know about a device they ask here.
+ */
+#ifndef HEDDLE_HOST_DEVICE_STATE_H
+#define HEDDLE_HOST_DEVICE_STATE_H
+
+#include "base/status.h"
+
+#include <heddle/backend.h>
+
+#include <stdbool.h>
+
+typedef struct hdl__counters hdl__counters;    /* counting.h */
+
+struct hdl_device {
+    const hdl_backend  *table;      /* the backend's, or the counting wrapper's around it */
+    hdl_backend_device *inner;
+    hdl_device_info     info;
+    hdl__counters      *counters;   /* NULL: not counted */
+};
+
+/* One thread at a time, so plain fields are enough. */
+struct hdl_stream {
+    hdl_device         *device;
+    hdl_backend_stream *inner;
+    bool                recording;
+    bool                lost;               /* a device error has been seen; `lost_line` says which */
+    char                lost_line[HDL_DEVICE_LINE_BYTES];
+};
+
+struct hdl_recording { hdl_device *device; hdl_backend_graph *inner; };
+struct hdl_event { hdl_device *device; hdl_backend_event *inner; };
+
+/* Steps the host is behind the device: 0 on the CPU, where a step has run when its call returns. */
+static inline int32_t hdl__device_lag(const hdl_device *device) { return device->table->lag; }
+/* Device memory is host memory: the host writes and reads it in place, and copies nothing. */
+static inline bool hdl__device_unified(const hdl_device *device) { return device->table->unified != 0; }
+/* Every worker thread is a lane with a stream of its own. */
+static inline bool hdl__device_lanes_share(const hdl_device *device) { return device->table->lanes_share != 0; }
+/* What the ops' headers call act. */
+static inline hdl_dtype hdl__device_activations(const hdl_device *device) { return device->table->activations; }
+static inline const hdl_backend *hdl__device_table(const hdl_device *device) { return device->table; }
+static inline hdl_device *hdl__stream_device(const hdl_stream *stream) { return stream->device; }
+
+/* Runs column panels of what `stream`, another thread's, computes until *stop is not zero. False: not offered. */
+bool hdl__stream_assist(hdl_stream *stream, const volatile int *stop);
+
+/* HDL_OK, or HDL_EINVAL (NULL) and HDL_EDEVICE (lost) in words that begin with `what`. */
+hdl_status hdl__stream_usable(const hdl_stream *stream, const char *what);
+/* The same, and HDL_ESTATE when the stream records: for what cannot be recorded. */
+hdl_status hdl__stream_idle(const hdl_stream *stream, const char *what);
+/* Passes a backend's status on; after HDL_EDEVICE the stream is lost. */
+hdl_status hdl__stream_result(hdl_stream *stream, hdl_status status);
+
+/*
+ * hdl_device_open, with the counting wrapper (counting.h) around the backend. *counters is the device's, and at 0.
+ */
+hdl_status hdl__device_open_counted(const char *name, const hdl_device_options *options, hdl__counters **counters,
+                                    hdl_device **device);
+
+#endif

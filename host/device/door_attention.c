@@ -1,0 +1,146 @@
+/* door_attention.c - the doors of attention, of the key/value pool and of cache_append. */
+#include "device/door.h"
+
+static hdl_status check_head(const char *op, int32_t D)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_range(op, "D", D, HDL__LEAST_HEAD, HDL__MOST_HEAD));
+    HDL_CHECK(D % HDL__HEAD_STEP == 0, HDL_EINVAL, "%s: D = %d is not a multiple of %d", op, D, HDL__HEAD_STEP);
+done:
+    return status;
+}
+
+static hdl_status check_pool(const hdl_device *device, const char *op, const hdl_kv_pool_desc *desc, const void *result)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter_device(device, op, desc, sizeof *desc));
+    const hdl_backend *table = device->table;
+    HDL_TRY(hdl__door_offered(
+        device, op, table->kv_pool_open != NULL && table->kv_pool_bytes != NULL && table->kv_pool_close != NULL));
+    HDL_TRY(hdl__door_pointer(op, "the pointer for the result", result));
+    HDL_TRY(hdl__door_range(op, "n_pages", desc->n_pages, 1, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "n_layers", desc->n_layers, 1, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "Hkv", desc->Hkv, 1, INT32_MAX));
+    HDL_TRY(check_head(op, desc->D));
+done:
+    return status;
+}
+
+hdl_status hdl_kv_pool_bytes(const hdl_device *device, const hdl_kv_pool_desc *desc, size_t *bytes)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(check_pool(device, "kv_pool", desc, bytes));
+    *bytes = device->table->kv_pool_bytes(desc);
+done:
+    return status;
+}
+
+hdl_status hdl_kv_pool_open(hdl_device *device, const hdl_kv_pool_desc *desc, hdl_kv_pool **pool)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(check_pool(device, "kv_pool", desc, pool));
+    HDL_TRY(device->table->kv_pool_open(device->inner, desc, pool));
+done:
+    return status;
+}
+
+void hdl_kv_pool_close(hdl_device *device, hdl_kv_pool *pool)
+{
+    if (device != NULL && pool != NULL) device->table->kv_pool_close(pool);
+}
+
+static hdl_status check_attention_sizes(const char *op, const hdl_attention_args *args)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_range(op, "keys", (int32_t)args->keys, HDL_KEYS_PACKED, HDL_KEYS_SOURCE_PAGES));
+    HDL_TRY(hdl__door_range(op, "mask", (int32_t)args->mask, HDL_MASK_NONE,
+                            args->keys == HDL_KEYS_PACKED ? HDL_MASK_CAUSAL : HDL_MASK_NONE));
+    HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "H", args->H, 1, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "Hkv", args->Hkv, 1, INT32_MAX));
+    HDL_CHECK(args->H % args->Hkv == 0, HDL_ESHAPE, "%s: H = %d is not a multiple of Hkv = %d", op, args->H, args->Hkv);
+    HDL_TRY(check_head(op, args->D));
+    HDL_TRY(hdl__door_finite(op, "scale", args->scale));
+    HDL_TRY(hdl__door_range(op, "keep_alignment", args->keep_alignment, 0,
+                            args->keys == HDL_KEYS_SOURCE_PAGES ? 1 : 0));
+    if (args->probs != NULL || args->keep_alignment != 0) {
+        HDL_TRY(hdl__door_range(op, "probs_first", args->probs_first, 0, args->H - 1));
+        HDL_TRY(hdl__door_range(op, "probs_heads", args->probs_heads, 1, args->H - args->probs_first));
+    }
+    if (args->probs != NULL) HDL_TRY(hdl__door_range(op, "ldp", args->ldp, 1, INT64_MAX));
+done:
+    return status;
+}
+
+static hdl_status check_packed_keys(const char *op, const hdl_attention_args *args)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_range(op, "n_seq", args->n_seq, 1, args->M));
+    HDL_TRY(hdl__door_pointer(op, "k", args->k));
+    HDL_TRY(hdl__door_pointer(op, "v", args->v));
+    HDL_TRY(hdl__door_pointer(op, "cu_q", args->cu_q));
+    HDL_TRY(hdl__door_pointer(op, "cu_k", args->cu_k));
+    HDL_TRY(hdl__door_stride(op, "ldkv", args->ldkv, "Hkv * D", (int64_t)args->Hkv * args->D));
+done:
+    return status;
+}
+
+static hdl_status check_paged_keys(const char *op, const hdl_attention_args *args)
+{
+    hdl_status status = HDL_OK;
+    unsigned needs = HDL__NEED_SELF_PAGES | HDL__NEED_HISTORY | HDL__NEED_BEAM | HDL__NEED_POS;
+    if (args->keys == HDL_KEYS_SOURCE_PAGES) {
+        needs = HDL__NEED_SOURCE_PAGES | HDL__NEED_GROUPS;
+        if (args->keep_alignment != 0) needs |= HDL__NEED_HISTORY | HDL__NEED_BEAM | HDL__NEED_POS;
+    }
+    HDL_TRY(hdl__door_pointer(op, "pool", args->pool));
+    HDL_TRY(hdl__door_range(op, "layer", args->layer, 0, INT32_MAX));
+    HDL_TRY(hdl__door_slots(op, args->slots, args->rows, needs));
+done:
+    return status;
+}
+
+hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
+{
+    const char *op = "attention";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->attention != NULL));
+    HDL_TRY(check_attention_sizes(op, args));
+    if (args->M == 0) goto done;
+    const int64_t E = (int64_t)args->H * args->D;
+    HDL_TRY(hdl__door_pointer(op, "q", args->q));
+    HDL_TRY(hdl__door_pointer(op, "out", args->out));
+    HDL_TRY(hdl__door_stride(op, "ldq", args->ldq, "H * D", E));
+    HDL_TRY(hdl__door_stride(op, "ldo", args->ldo, "H * D", E));
+    const hdl__block q = {"q", args->q, args->ldq, E}, out = {"out", args->out, args->ldo, E};
+    HDL_TRY(hdl__door_same_or_apart(op, &out, &q, args->M, hdl_dtype_bytes(stream->device->table->activations)));
+    HDL_TRY(args->keys == HDL_KEYS_PACKED ? check_packed_keys(op, args) : check_paged_keys(op, args));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->attention(stream->inner, args)));
+done:
+    return status;
+}
+
+hdl_status hdl_cache_append(hdl_stream *stream, const hdl_cache_append_args *args)
+{
+    const char *op = "cache_append";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->cache_append != NULL));
+    HDL_TRY(hdl__door_range(op, "keys", (int32_t)args->keys, HDL_KEYS_SELF_PAGES, HDL_KEYS_SOURCE_PAGES));
+    HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "Hkv", args->Hkv, 1, INT32_MAX));
+    HDL_TRY(check_head(op, args->D));
+    HDL_TRY(hdl__door_range(op, "layer", args->layer, 0, INT32_MAX));
+    if (args->M == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "k", args->k));
+    HDL_TRY(hdl__door_pointer(op, "v", args->v));
+    HDL_TRY(hdl__door_pointer(op, "pool", args->pool));
+    HDL_TRY(hdl__door_stride(op, "ldkv", args->ldkv, "Hkv * D", (int64_t)args->Hkv * args->D));
+    HDL_TRY(hdl__door_slots(op, args->slots, args->rows,
+                            HDL__NEED_POS | (args->keys == HDL_KEYS_SELF_PAGES ? HDL__NEED_SELF_PAGES | HDL__NEED_BEAM
+                                                                               : HDL__NEED_SOURCE_PAGES)));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->cache_append(stream->inner, args)));
+done:
+    return status;
+}

@@ -1,0 +1,49 @@
+/* door_embed.c - the doors of embedding tables and of embed. */
+#include "device/door.h"
+
+hdl_status hdl_embedding_open(hdl_device *device, const hdl_pack_part *part, int32_t E, hdl_embedding **embedding)
+{
+    const char *op = "embedding";
+    hdl_status status = HDL_OK;
+    HDL_CHECK(device != NULL, HDL_EINVAL, "%s: device is NULL", op);
+    const hdl_backend *table = device->table;
+    HDL_TRY(hdl__door_offered(device, op, table->embedding_open != NULL && table->embedding_close != NULL));
+    HDL_TRY(hdl__door_pointer(op, "part", part));
+    HDL_TRY(hdl__door_pointer(op, "the pointer for the result", embedding));
+    HDL_TRY(hdl__door_range(op, "E", E, 1, HDL__MOST_WIDTH));
+    HDL_TRY(hdl__door_part(op, part, 0));
+    HDL_TRY(table->embedding_open(device->inner, part, E, embedding));
+done:
+    return status;
+}
+
+void hdl_embedding_close(hdl_device *device, hdl_embedding *embedding)
+{
+    if (device != NULL && embedding != NULL) device->table->embedding_close(embedding);
+}
+
+hdl_status hdl_embed(hdl_stream *stream, const hdl_embed_args *args)
+{
+    const char *op = "embed";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->embed != NULL));
+    HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "E", args->E, 1, HDL__MOST_WIDTH));
+    HDL_TRY(hdl__door_finite(op, "scale", args->scale));
+    HDL_TRY(hdl__door_range(op, "n_positions", args->n_positions, args->positions == NULL ? 0 : 1, INT32_MAX));
+    if (args->M == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "table", args->table));
+    HDL_TRY(hdl__door_pointer(op, "y", args->y));
+    if (args->rows != NULL || args->slots != NULL) {
+        HDL_CHECK(args->ids == NULL && args->pos == NULL, HDL_EINVAL,
+                  "%s: both a row list and %s are given, allowed one", op, args->ids != NULL ? "ids" : "pos");
+        HDL_TRY(hdl__door_slots(op, args->slots, args->rows, HDL__NEED_TOKEN | HDL__NEED_BEAM | HDL__NEED_POS));
+    } else {
+        HDL_TRY(hdl__door_pointer(op, "ids", args->ids));
+        if (args->positions != NULL) HDL_TRY(hdl__door_pointer(op, "pos", args->pos));
+    }
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->embed(stream->inner, args)));
+done:
+    return status;
+}

@@ -1,0 +1,31 @@
+/* door_norm.c - the door of norm. */
+#include "device/door.h"
+
+hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
+{
+    const char *op = "norm";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->norm != NULL));
+    HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "E", args->E, 1, HDL__MOST_WIDTH));
+    HDL_TRY(hdl__door_range(op, "kind", (int32_t)args->kind, HDL_NORM_LAYER, HDL_NORM_RMS));
+    HDL_TRY(hdl__door_finite(op, "eps", args->eps));
+    HDL_CHECK(args->eps > 0.0f, HDL_EINVAL, "%s: eps = %g, allowed above 0", op, (double)args->eps);
+    if (args->M == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "x", args->x));
+    HDL_TRY(hdl__door_pointer(op, "gamma", args->gamma));
+    HDL_TRY(hdl__door_pointer(op, "y", args->y));
+
+    const size_t element = hdl_dtype_bytes(stream->device->table->activations);
+    const hdl__block x = {"x", args->x, args->E, args->E}, residual = {"residual", args->residual, args->E, args->E};
+    const hdl__block y = {"y", args->y, args->E, args->E}, sum = {"sum", args->sum, args->E, args->E};
+    HDL_TRY(hdl__door_same_or_apart(op, &y, &x, args->M, element));
+    HDL_TRY(hdl__door_same_or_apart(op, &y, &residual, args->M, element));
+    HDL_TRY(hdl__door_same_or_apart(op, &sum, &x, args->M, element));
+    HDL_TRY(hdl__door_same_or_apart(op, &sum, &residual, args->M, element));
+    HDL_TRY(hdl__door_apart(op, &sum, &y, args->M, element));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->norm(stream->inner, args)));
+done:
+    return status;
+}

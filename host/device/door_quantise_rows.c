@@ -1,0 +1,20 @@
+/* door_quantise_rows.c - the door of quantise_rows. */
+#include "device/door.h"
+
+hdl_status hdl_quantise_rows(hdl_stream *stream, const hdl_quantise_rows_args *args)
+{
+    const char *op = "quantise_rows";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->quantise_rows != NULL));
+    HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "K", args->K, 1, INT32_MAX));
+    if (args->M == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "x", args->x));
+    HDL_TRY(hdl__door_pointer(op, "q", args->q));
+    HDL_TRY(hdl__door_pointer(op, "scale", args->scale));
+    HDL_TRY(hdl__door_stride(op, "ldx", args->ldx, "K", args->K));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->quantise_rows(stream->inner, args)));
+done:
+    return status;
+}

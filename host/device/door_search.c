@@ -1,0 +1,96 @@
+/* door_search.c - the doors of the four ops of search. */
+#include "device/door.h"
+
+static hdl_status check_edits(const char *op, const hdl_edits *edits)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_pointer(op, "edits.entries", edits->entries));
+    HDL_TRY(hdl__door_pointer(op, "edits.n", edits->n));
+    HDL_TRY(hdl__door_range(op, "edits.stride", edits->stride, 1, INT32_MAX));
+done:
+    return status;
+}
+
+static hdl_status check_candidates(const char *op, const char *name, const hdl_candidates *candidates)
+{
+    hdl_status status = HDL_OK;
+    bool whole = candidates->id != NULL && candidates->logprob != NULL && candidates->n != NULL;
+    HDL_CHECK(whole, HDL_EINVAL, "%s: %s.%s is NULL", op, name,
+              candidates->id == NULL ? "id" : candidates->logprob == NULL ? "logprob" : "n");
+done:
+    return status;
+}
+
+hdl_status hdl_logit_edits(hdl_stream *stream, const hdl_logit_edits_args *args)
+{
+    const char *op = "logit_edits";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->logit_edits != NULL));
+    HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
+    if (args->R == 0) goto done;
+    HDL_TRY(hdl__door_slots(op, args->slots, args->rows,
+                            HDL__NEED_HISTORY | HDL__NEED_SIDE | HDL__NEED_BEAM | HDL__NEED_POS));
+    HDL_TRY(check_edits(op, &args->edits));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->logit_edits(stream->inner, args)));
+done:
+    return status;
+}
+
+hdl_status hdl_logit_reduce(hdl_stream *stream, const hdl_logit_reduce_args *args)
+{
+    const char *op = "logit_reduce";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->logit_reduce != NULL));
+    HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "V", args->V, 1, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "E", args->E, 1, INT32_MAX));
+    if (args->R == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "x", args->x));
+    HDL_TRY(hdl__door_pointer(op, "w", args->w));
+    HDL_TRY(hdl__door_slots(op, args->slots, args->rows, HDL__NEED_SIDE | HDL__NEED_BEAM | HDL__NEED_POS));
+    HDL_TRY(hdl__door_equal(op, "V", args->V, "slots->V", args->slots->V));
+    HDL_TRY(check_edits(op, &args->edits));
+    HDL_TRY(check_candidates(op, "out", &args->out));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->logit_reduce(stream->inner, args)));
+done:
+    return status;
+}
+
+hdl_status hdl_beam_step(hdl_stream *stream, const hdl_beam_step_args *args)
+{
+    const char *op = "beam_step";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->beam_step != NULL));
+    HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
+    if (args->R == 0) goto done;
+    HDL_TRY(hdl__door_slots(op, args->slots, args->rows,
+                            HDL__NEED_TOKEN | HDL__NEED_SUM | HDL__NEED_HISTORY | HDL__NEED_SIDE | HDL__NEED_BEAM |
+                                HDL__NEED_POS | HDL__NEED_GROUPS));
+    HDL_TRY(check_candidates(op, "in", &args->in));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->beam_step(stream->inner, args)));
+done:
+    return status;
+}
+
+hdl_status hdl_token_logprobs(hdl_stream *stream, const hdl_token_logprobs_args *args)
+{
+    const char *op = "token_logprobs";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->token_logprobs != NULL));
+    HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "V", args->V, 1, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "E", args->E, 1, INT32_MAX));
+    HDL_TRY(hdl__door_range(op, "pad_id", args->pad_id, -1, (int64_t)args->V - 1));
+    if (args->M == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "x", args->x));
+    HDL_TRY(hdl__door_pointer(op, "w", args->w));
+    HDL_TRY(hdl__door_pointer(op, "ids", args->ids));
+    HDL_TRY(hdl__door_pointer(op, "logprob", args->logprob));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->token_logprobs(stream->inner, args)));
+done:
+    return status;
+}

@@ -1,0 +1,321 @@
+/* transformer.c - encoder pass, source keys and values, decoder rows. */
+#include "model/transformer.h"
+
+#include <math.h>
+
+/* What every sublayer of a pass needs. */
+typedef struct pass {
+    hdl_stream              *stream;
+    const hdl__stack_config *config;
+    hdl__hidden             *hidden;
+    const int32_t           *count;         /* live rows in device memory, or NULL: M */
+    int32_t                  M;
+    const hdl__probe        *probe;
+    float                    scale;         /* of attention scores */
+} pass;
+
+static pass begin_pass(hdl_stream *stream, const hdl__stack_config *config, hdl__hidden *hidden,
+                       const int32_t *count, int32_t M, const hdl__probe *probe)
+{
+    const float D = (float)config->E / (float)config->H;
+    return (pass){stream, config, hidden, count, M, probe,
+                  config->attention_scale != 0.0f ? config->attention_scale : 1.0f / sqrtf(D)};
+}
+
+static hdl_status multiply(const pass *p, const hdl__linear *l, const float *x, int64_t ldx, const float *residual,
+                           hdl_activation act, float *y)
+{
+    hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
+    a.x = x;
+    a.ldx = ldx;
+    a.w = l->w;
+    a.bias = l->bias;
+    a.residual = residual;
+    a.ldr = l->N;
+    a.y = y;
+    a.ldy = l->N;
+    a.count = p->count;
+    a.M = p->M;
+    a.N = l->N;
+    a.K = l->K;
+    a.act = act;
+    return hdl_gemm(p->stream, &a);
+}
+
+static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const float *x, const float *residual, float *y)
+{
+    hdl_norm_args a = HDL_NORM_ARGS_INIT;
+    a.x = x;
+    a.residual = residual;
+    a.gamma = n->gamma;
+    a.beta = n->beta;
+    a.y = y;
+    a.count = p->count;
+    a.M = p->M;
+    a.E = p->config->E;
+    a.eps = p->config->norm_eps;
+    a.kind = p->config->norm_kind;
+    return hdl_norm(p->stream, &a);
+}
+
+/* Input of a sublayer: the residual stream itself, or normalised (pre-norm). */
+static hdl_status enter(const pass *p, const hdl__norm_weights *n, const float **input)
+{
+    *input = p->config->pre_norm ? p->hidden->y : p->hidden->x;
+    return p->config->pre_norm ? normalise(p, n, p->hidden->x, NULL, p->hidden->y) : HDL_OK;
+}
+
+/* Output of a sublayer: x + W u (pre-norm), or norm(x + W u) (post-norm). */
+static hdl_status leave(const pass *p, const hdl__norm_weights *n, const hdl__linear *l, const float *u, int64_t ldu)
+{
+    hdl_status status = HDL_OK;
+    hdl__hidden *h = p->hidden;
+    if (p->config->pre_norm) return multiply(p, l, u, ldu, h->x, HDL_ACT_NONE, h->x);
+    HDL_TRY(multiply(p, l, u, ldu, NULL, HDL_ACT_NONE, h->y));
+    HDL_TRY(normalise(p, n, h->y, h->x, h->x));
+done:
+    return status;
+}
+
+static hdl_attention_args attention_of(const pass *p, hdl_key_source keys, const float *q, int64_t ldq)
+{
+    hdl_attention_args a = HDL_ATTENTION_ARGS_INIT;
+    a.keys = keys;
+    a.q = q;
+    a.ldq = ldq;
+    a.out = p->hidden->context;
+    a.ldo = p->config->E;
+    a.M = p->M;
+    a.H = p->config->H;
+    a.Hkv = p->config->H;
+    a.D = p->config->E / p->config->H;
+    a.scale = p->scale;
+    return a;
+}
+
+static void add_probe(const pass *p, int32_t layer, bool cross, hdl_attention_args *a)
+{
+    const hdl__probe *probe = p->probe;
+    if (probe == NULL || probe->layer != layer || probe->cross != cross) return;
+    a->probs = probe->probs;
+    a->ldp = probe->ld;
+    a->probs_first = probe->first_head;
+    a->probs_heads = probe->n_heads;
+}
+
+static hdl_status feed_forward(const pass *p, const hdl__layer *l)
+{
+    hdl_status status = HDL_OK;
+    const float *input;
+    float *wide = p->hidden->wide;
+    const int32_t F = p->config->F;
+    HDL_TRY(enter(p, &l->ffn_norm, &input));
+    HDL_TRY(multiply(p, &l->up, input, p->config->E, NULL, l->glu ? HDL_ACT_NONE : p->config->activation, wide));
+    if (l->glu) {
+        hdl_glu_args a = HDL_GLU_ARGS_INIT;
+        a.up = wide;
+        a.gate = wide + F;
+        a.ldu = a.ldg = a.ldy = l->up.N;
+        a.y = wide;
+        a.count = p->count;
+        a.M = p->M;
+        a.F = F;
+        a.act = p->config->activation;
+        HDL_TRY(hdl_glu(p->stream, &a));
+    }
+    HDL_TRY(leave(p, &l->ffn_norm, &l->down, wide, l->up.N));
+done:
+    return status;
+}
+
+static hdl_status embed(const pass *p, const hdl__stack *stack, const int32_t *ids, const int32_t *pos,
+                        const hdl_slots *slots, const hdl_rows *rows)
+{
+    hdl_embed_args a = HDL_EMBED_ARGS_INIT;
+    a.table = stack->embedding;
+    a.positions = stack->positions;
+    a.n_positions = stack->n_positions;
+    a.ids = ids;
+    a.pos = pos;
+    a.slots = slots;
+    a.rows = rows;
+    a.y = p->hidden->x;
+    a.M = p->M;
+    a.E = p->config->E;
+    a.scale = p->config->embed_scale;
+    return hdl_embed(p->stream, &a);
+}
+
+static hdl_status normalise_in_place(const pass *p, const hdl__norm_weights *n)
+{
+    return n->gamma != NULL ? normalise(p, n, p->hidden->x, NULL, p->hidden->x) : HDL_OK;
+}
+
+static hdl_status encoder_attention(const pass *p, const hdl__layer *l, int32_t layer, const hdl__source_batch *batch)
+{
+    hdl_status status = HDL_OK;
+    const float *input;
+    float *qkv = p->hidden->wide;
+    const int32_t E = p->config->E;
+    HDL_TRY(enter(p, &l->self_norm, &input));
+    HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, qkv));
+    hdl_attention_args a = attention_of(p, HDL_KEYS_PACKED, qkv, 3 * (int64_t)E);
+    a.k = qkv + E;
+    a.v = qkv + 2 * (int64_t)E;
+    a.ldkv = 3 * (int64_t)E;
+    a.cu_q = a.cu_k = batch->cu;
+    a.n_seq = batch->n;
+    add_probe(p, layer, false, &a);
+    HDL_TRY(hdl_attention(p->stream, &a));
+    HDL_TRY(leave(p, &l->self_norm, &l->self_out, p->hidden->context, E));
+done:
+    return status;
+}
+
+hdl_status hdl__encode(hdl_stream *stream, const hdl__network *network, const hdl__source_batch *batch,
+                       hdl__hidden *hidden, const hdl__probe *probe)
+{
+    hdl_status status = HDL_OK;
+    const hdl__stack *stack = &network->encoder;
+    const pass p = begin_pass(stream, &stack->config, hidden, NULL, batch->M, probe);
+    HDL_TRY(embed(&p, stack, batch->ids, batch->pos, NULL, NULL));
+    HDL_TRY(normalise_in_place(&p, &stack->embed_norm));
+    for (int32_t i = 0; i < stack->config.n_layers; i++) {
+        HDL_TRY(encoder_attention(&p, &stack->layers[i], i, batch));
+        HDL_TRY(feed_forward(&p, &stack->layers[i]));
+    }
+    HDL_TRY(normalise_in_place(&p, &stack->final_norm));
+done:
+    return status;
+}
+
+static hdl_status append(const pass *p, const hdl__decode_place *place, hdl_key_source keys, int32_t layer,
+                         const float *k, const float *v, int64_t ldkv)
+{
+    hdl_cache_append_args a = HDL_CACHE_APPEND_ARGS_INIT;
+    a.keys = keys;
+    a.k = k;
+    a.v = v;
+    a.ldkv = ldkv;
+    a.pool = place->pool;
+    a.layer = layer;
+    a.slots = place->slots;
+    a.rows = place->rows;
+    a.M = p->M;
+    a.Hkv = p->config->H;
+    a.D = p->config->E / p->config->H;
+    return hdl_cache_append(p->stream, &a);
+}
+
+hdl_status hdl__write_source(hdl_stream *stream, const hdl__network *network, const hdl__decode_place *place,
+                             hdl__hidden *hidden)
+{
+    hdl_status status = HDL_OK;
+    const hdl__stack *stack = &network->decoder;
+    const pass p = begin_pass(stream, &stack->config, hidden, NULL, place->R, NULL);
+    const int64_t E = stack->config.E;
+    for (int32_t i = 0; i < stack->config.n_layers; i++) {
+        HDL_TRY(multiply(&p, &stack->layers[i].cross_kv, hidden->x, E, NULL, HDL_ACT_NONE, hidden->wide));
+        HDL_TRY(append(&p, place, HDL_KEYS_SOURCE_PAGES, i, hidden->wide, hidden->wide + E, 2 * E));
+    }
+done:
+    return status;
+}
+
+static hdl_status decoder_self(const pass *p, const hdl__layer *l, int32_t layer, const hdl__decode_place *place)
+{
+    hdl_status status = HDL_OK;
+    const float *input;
+    float *qkv = p->hidden->wide;
+    const int64_t E = p->config->E;
+    HDL_TRY(enter(p, &l->self_norm, &input));
+    HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, qkv));
+    HDL_TRY(append(p, place, HDL_KEYS_SELF_PAGES, layer, qkv + E, qkv + 2 * E, 3 * E));
+    hdl_attention_args a = attention_of(p, HDL_KEYS_SELF_PAGES, qkv, 3 * E);
+    a.pool = place->pool;
+    a.layer = layer;
+    a.slots = place->slots;
+    a.rows = place->rows;
+    add_probe(p, layer, false, &a);
+    HDL_TRY(hdl_attention(p->stream, &a));
+    HDL_TRY(leave(p, &l->self_norm, &l->self_out, p->hidden->context, E));
+done:
+    return status;
+}
+
+static hdl_status decoder_cross(const pass *p, const hdl__network *network, int32_t layer,
+                                const hdl__decode_place *place, bool keep_alignment)
+{
+    hdl_status status = HDL_OK;
+    const hdl__config *c = &network->model->checkpoint.config;
+    const hdl__layer *l = &network->decoder.layers[layer];
+    const int32_t E = p->config->E, last = p->config->n_layers - 1;
+    const int32_t aligned = c->alignment_layer < 0 ? last : c->alignment_layer;
+    const float *input;
+    float *q = p->hidden->wide;
+    HDL_TRY(enter(p, &l->cross_norm, &input));
+    HDL_TRY(multiply(p, &l->cross_q, input, E, NULL, HDL_ACT_NONE, q));
+    hdl_attention_args a = attention_of(p, HDL_KEYS_SOURCE_PAGES, q, E);
+    a.pool = place->pool;
+    a.layer = layer;
+    a.slots = place->slots;
+    a.rows = place->rows;
+    if (keep_alignment && layer == aligned) {
+        a.keep_alignment = 1;
+        a.probs_heads = c->alignment_heads == 0 ? p->config->H : c->alignment_heads;
+    }
+    add_probe(p, layer, true, &a);
+    HDL_TRY(hdl_attention(p->stream, &a));
+    HDL_TRY(leave(p, &l->cross_norm, &l->cross_out, p->hidden->context, E));
+done:
+    return status;
+}
+
+hdl_status hdl__decode(hdl_stream *stream, const hdl__network *network, const hdl__decode_place *place,
+                       const int32_t *ids, bool keep_alignment, hdl__hidden *hidden, const hdl__probe *probe)
+{
+    hdl_status status = HDL_OK;
+    const hdl__stack *stack = &network->decoder;
+    const pass p = begin_pass(stream, &stack->config, hidden, place->rows->count, place->R, probe);
+    if (ids != NULL)
+        HDL_TRY(embed(&p, stack, ids, place->rows->pos, NULL, NULL));
+    else
+        HDL_TRY(embed(&p, stack, NULL, NULL, place->slots, place->rows));
+    HDL_TRY(normalise_in_place(&p, &stack->embed_norm));
+    for (int32_t i = 0; i < stack->config.n_layers; i++) {
+        HDL_TRY(decoder_self(&p, &stack->layers[i], i, place));
+        HDL_TRY(decoder_cross(&p, network, i, place, keep_alignment));
+        HDL_TRY(feed_forward(&p, &stack->layers[i]));
+    }
+    HDL_TRY(normalise_in_place(&p, &stack->final_norm));
+done:
+    return status;
+}
+
+hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidden *out)
+{
+    hdl_status status = HDL_OK;
+    const hdl__stack_config *stacks[] = {&network->encoder.config, &network->decoder.config};
+    int64_t E = 0, wide = 0;
+    for (int i = 0; i < 2; i++) {
+        const int64_t e = stacks[i]->E, f = 2 * (int64_t)stacks[i]->F;   /* 2F: room for a gate */
+        if (e > E) E = e;
+        if (3 * e > wide) wide = 3 * e;
+        if (f > wide) wide = f;
+    }
+    hdl__hidden h = {.rows = rows, .bytes = (size_t)rows * (size_t)(3 * E + wide) * sizeof(float)};
+    HDL_TRY(hdl_device_alloc(network->device, h.bytes, &h.block));
+    h.x = h.block;
+    h.y = h.x + rows * E;
+    h.context = h.y + rows * E;
+    h.wide = h.context + rows * E;
+    *out = h;
+done:
+    return status;
+}
+
+void hdl__hidden_close(const hdl__network *network, hdl__hidden *hidden)
+{
+    hdl_device_free(network->device, hidden->block, hidden->bytes);
+    *hidden = (hdl__hidden){0};
+}

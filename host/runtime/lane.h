@@ -1,0 +1,150 @@
+/*
+ * lane.h - one decode loop with its own stream, slots, pages and recorded steps. The CPU has a lane per thread, a GPU one.
+ *
+ * lane_open.c makes it, lane_admit.c takes sentences in and encodes them, lane_step.c runs decode steps, lane_forced.c runs given tokens
+ * many at a time, lane_finish.c turns history into outcomes, lane_loop.c is the thread.
+ */
+#ifndef HEDDLE_HOST_LANE_H
+#define HEDDLE_HOST_LANE_H
+
+#include "device/device_state.h"
+#include "model/transformer.h"
+#include "runtime/range_pool.h"
+#include "runtime/sentence_state.h"
+
+#include <heddle/detail/buckets.h>
+#include <heddle/detail/history.h>
+#include <heddle/detail/score.h>
+#include <heddle/translator.h>
+
+#define HDL__MAX_ROWS 4096     /* the largest bucket */
+
+/* Sizes of a lane, fixed at open. */
+typedef struct hdl__lane_plan {
+    int32_t  max_rows, n_slots, batch_tokens, max_beam;
+    int32_t  max_positions;         /* longest target */
+    int32_t  max_source;            /* longest source */
+    int32_t  n_pages;
+    int32_t  self_stride, source_stride;
+    int32_t  edit_stride;
+    uint64_t history_bytes;
+    uint64_t pool_bytes;            /* bytes of the pages */
+    uint64_t bytes;                 /* everything the lane asks for */
+    int32_t  max_delay_us;
+} hdl__lane_plan;
+
+/* An encoded sentence: its source pages live until the last child has left. */
+typedef struct hdl__resident {
+    hdl__sentence *sentence;        /* NULL: free */
+    int32_t        home;            /* slot that holds the page list: the first child's, or kept while children come and go */
+    int32_t        n_source_pages;
+    int32_t       *source_pages;    /* [source_stride] */
+    int32_t        n_live;          /* children in slots */
+    int32_t        redo[HDL_MAX_BEAM];      /* children that lost their slot when pages ran dry, to start again */
+    int32_t        n_redo;
+    uint64_t       admitted;        /* order of admission: the youngest restarts when pages run dry */
+} hdl__resident;
+
+/* What the host knows of a slot. */
+typedef struct hdl__seat {
+    hdl__resident *resident;        /* NULL: free */
+    int32_t        child;
+    int32_t        pos;             /* target tokens that stand */
+    int32_t        forced;          /* positions still to be run by lane_forced.c before stepping; 0: none */
+    int32_t        n_self_pages;
+    uint64_t       history_begin, history_bytes;
+} hdl__seat;
+
+/* Step inputs in device memory. */
+typedef struct hdl__row_arrays {
+    int32_t *count, *slot, *beam, *pos, *n_groups, *group;
+    hdl_rows view;
+} hdl__row_arrays;
+
+typedef struct hdl__lane_stats {
+    uint64_t steps, rows, encoder_passes, source_tokens, sentences, restarts;
+} hdl__lane_stats;
+
+typedef struct hdl__lane {
+    hdl_translator     *translator;
+    const hdl__network *network;
+    hdl__lane_plan      plan;
+    hdl_stream         *stream;
+    hdl__hidden         hidden, source_hidden;
+    hdl_kv_pool        *pool;
+
+    hdl_slots           slots;              /* device pointers, as ops see them */
+    hdl_slot_options   *options;            /* the same memory, writable by the host */
+    hdl_slot_state     *state;
+    uint64_t           *history_off;
+    int32_t            *self_pages, *source_pages;
+    hdl__row_arrays     rows, source_rows;  /* of a decode step; of an encoder or forced pass */
+    int32_t            *ids, *ids_pos, *cu, *targets;   /* [batch or max_rows] inputs of encoder and forced passes */
+    float              *logprobs;           /* [max_rows] of a forced pass */
+    hdl_edits           edits;
+    hdl_candidates      candidates;
+    hdl_recording      *recordings[HDL_N_BUCKETS][2];   /* by bucket; without and with alignment */
+    void               *block;              /* all of the arrays above */
+    size_t              block_bytes;
+
+    hdl__seat          *seats;              /* [n_slots] */
+    hdl__resident      *residents;          /* [n_slots] */
+    hdl__resident     **taken;              /* [n_slots] of one admission */
+    int32_t            *free_pages;
+    int32_t             n_free_pages;
+    hdl__range_pool     history;            /* bytes of slots.history, in units of 64 */
+    int32_t             rows_reserved, n_seated, n_residents;
+    uint64_t            admissions;
+    bool                lost;               /* the device failed; every request fails from now on */
+    char                lost_line[256];
+    bool                abandon;            /* closing without draining: what is seated is dropped */
+    const hdl__probe   *encoder_probe, *decoder_probe;  /* of the next passes; NULL but for attention maps */
+    hdl__lane_stats     stats;              /* the lane's own */
+    hdl__lane_stats     published;          /* copied under the hub's mutex, for readers */
+} hdl__lane;
+
+/* Sizes from options and network. HDL_EINVAL when pool_bytes is too small for one sentence of full length (says both numbers). */
+hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out);
+hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *network, const hdl__lane_plan *plan, hdl__lane *out);
+void       hdl__lane_close(hdl__lane *lane);
+
+/* Records the decode step of every bucket; after open, before the first sentence. */
+hdl_status hdl__lane_record(hdl__lane *lane);
+
+/* Takes sentences from the queue while they fit, encodes them, seats their children. Locks the translator's mutex inside. */
+hdl_status hdl__lane_admit(hdl__lane *lane);
+/* Seats waiting children of residents while rows, slots and history allow. */
+hdl_status hdl__lane_seat_children(hdl__lane *lane);
+/* Seats the first child of a new resident; *seated false: no room now. */
+hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *seated);
+/* Pages that the next step needs, taken; when the pool is dry the youngest sentence goes back to the queue. */
+void       hdl__lane_take_pages(hdl__lane *lane);
+/* One page into a seat's list; restarts younger sentences as needed. False: this seat's own sentence was the youngest and is gone. */
+bool       hdl__lane_cover(hdl__lane *lane, int32_t slot, int32_t positions);
+/* Encodes residents and writes their source pages. */
+hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_t n);
+/* Takes one sentence in, if rows, pages and history allow, else *out is NULL; its source is not encoded yet. */
+hdl_status hdl__lane_settle(hdl__lane *lane, hdl__sentence *sentence, hdl__resident **out);
+/* Runs given tokens of forced seats, many rows at a time. */
+hdl_status hdl__lane_run_forced(hdl__lane *lane);
+/* One decode step of all seated sentences, then collects what has finished. */
+hdl_status hdl__lane_run_step(hdl__lane *lane);
+/* Outcomes of a slot that is done, from its history; then the seat is free. */
+void       hdl__lane_finish(hdl__lane *lane, int32_t slot);
+/* Frees the slot; when the resident has no child left to come, its source pages too, and the sentence is complete. */
+void       hdl__lane_leave(hdl__lane *lane, int32_t slot);
+/* Takes one child out of its slot, to start again later. */
+void       hdl__lane_unseat(hdl__lane *lane, int32_t slot);
+/* Takes a resident out, with all its seats, without completing its sentence. */
+void       hdl__lane_evict(hdl__lane *lane, hdl__resident *resident);
+/* Ends a resident's sentence with a failure: seats are freed, the sentence completed. */
+void       hdl__lane_fail(hdl__lane *lane, hdl__resident *resident, hdl_status why, const char *line);
+/* Score from sum, length and coverage. */
+void       hdl__outcome_score(const hdl_slot_options *options, int32_t S, hdl__outcome *outcome);
+/* The thread. */
+void      *hdl__lane_main(void *lane);
+
+/* Writes to device memory: in place where it is host memory. Setup and admission only. */
+hdl_status hdl__lane_put(hdl__lane *lane, void *to, const void *from, size_t bytes);
+
+#endif

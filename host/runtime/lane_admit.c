@@ -1,0 +1,138 @@
+/* lane_admit.c - taking sentences from the queue, encoding them together, writing their source pages. */
+#include "runtime/lane.h"
+#include "runtime/translator_state.h"
+
+#include <string.h>
+
+#define FREE_SHARE 8    /* encoding waits until an eighth of the rows is free */
+
+static int32_t source_pages_of(const hdl__sentence *s) { return (s->S + HDL_PAGE_ROWS - 1) / HDL_PAGE_ROWS; }
+
+/* Rows of the first child; the others wait for room of their own. */
+static int32_t rows_of_first(const hdl__sentence *s)
+{
+    if (s->phase == HDL__PHASE_SCORE) return 1;
+    return s->phase == HDL__PHASE_ALTERNATIVES ? s->search->n_best : s->search->slot.K;
+}
+
+/* Whether this is the moment to encode: with the mutex held. */
+static bool should_encode(const hdl__lane *lane, const hdl__queue *queue)
+{
+    const int32_t free_rows = lane->plan.max_rows - lane->rows_reserved;
+    const hdl__sentence *first = hdl__queue_peek(queue);
+    if (first == NULL || free_rows < rows_of_first(first)) return false;
+    if (lane->n_seated == 0 || free_rows * FREE_SHARE >= lane->plan.max_rows) return true;
+    if (queue->n * rows_of_first(first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
+    return hdl__now_us() - first->queued_us >= lane->plan.max_delay_us;
+}
+
+/* A lane takes its share, so that one lane does not swallow what two could run side by side. */
+static int32_t share_of(const hdl_translator *t)
+{
+    return (t->queue.n + t->n_lanes - 1) / t->n_lanes;
+}
+
+static hdl__resident *find_free_resident(hdl__lane *lane)
+{
+    int32_t i = 0;
+    while (i < lane->plan.n_slots && lane->residents[i].sentence != NULL) i++;
+    return i < lane->plan.n_slots ? &lane->residents[i] : NULL;
+}
+
+hdl_status hdl__lane_settle(hdl__lane *lane, hdl__sentence *s, hdl__resident **out)
+{
+    hdl_status status = HDL_OK;
+    const int32_t pages = source_pages_of(s);
+    hdl__resident *r = find_free_resident(lane);
+    bool settled = false;
+    *out = NULL;
+    if (r == NULL || pages > lane->n_free_pages) return HDL_OK;
+    r->sentence = s;
+    r->n_live = 0;
+    r->n_source_pages = pages;
+    r->admitted = lane->admissions++;
+    for (int32_t i = 0; i < pages; i++) r->source_pages[i] = lane->free_pages[--lane->n_free_pages];
+    lane->n_residents++;
+    status = hdl__lane_seat_first(lane, r, &settled);
+    if (settled)
+        *out = r;
+    else
+        hdl__lane_evict(lane, r);
+    return status;
+}
+
+/* Takes sentences from the queue into residents; their order of settling is noted in `taken`. */
+static hdl_status take_sentences(hdl__lane *lane, hdl__resident **taken, int32_t *n_taken)
+{
+    hdl_status status = HDL_OK;
+    hdl_translator *t = lane->translator;
+    int64_t tokens = 0;
+    *n_taken = 0;
+    pthread_mutex_lock(&t->hub->mutex);
+    if (t->n_urgent > 0) hdl__queue_sweep_locked(t);
+    int32_t share = should_encode(lane, &t->queue) ? share_of(t) : 0;
+    while (share-- > 0 && status == HDL_OK) {
+        hdl__sentence *s = hdl__queue_peek(&t->queue);
+        hdl__resident *resident;
+        if (s == NULL || (tokens > 0 && tokens + s->S > lane->plan.batch_tokens)) break;
+        status = hdl__lane_settle(lane, s, &resident);
+        if (resident == NULL) break;
+        hdl__queue_pop(&t->queue);
+        taken[(*n_taken)++] = resident;
+        tokens += s->S;
+    }
+    if (*n_taken > 0) pthread_cond_broadcast(&t->room);
+    pthread_mutex_unlock(&t->hub->mutex);
+    return status;
+}
+
+/* Packs the sources end to end and names the slot and position of each row. */
+static int32_t pack_sources(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
+{
+    hdl__row_arrays *rows = &lane->source_rows;
+    int32_t M = 0, n_groups = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const hdl__sentence *s = taken[i]->sentence;
+        lane->cu[i] = M;
+        rows->group[n_groups++] = M;
+        for (int32_t j = 0; j < s->S; j++, M++) {
+            lane->ids[M] = s->source[j];
+            lane->ids_pos[M] = j;
+            rows->slot[M] = taken[i]->home;
+            rows->beam[M] = 0;
+            rows->pos[M] = j;
+        }
+    }
+    lane->cu[n] = M;
+    rows->group[n_groups] = M;
+    *rows->n_groups = n_groups;
+    *rows->count = M;
+    return M;
+}
+
+hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
+{
+    hdl_status status = HDL_OK;
+    const int32_t M = pack_sources(lane, taken, n);
+    const hdl__source_batch batch = {lane->ids, lane->ids_pos, lane->cu, M, n};
+    const hdl__decode_place place = {&lane->slots, &lane->source_rows.view, lane->pool, M};
+    if (M == 0) return HDL_OK;
+    HDL_TRY(hdl__encode(lane->stream, lane->network, &batch, &lane->source_hidden, lane->encoder_probe));
+    HDL_TRY(hdl__write_source(lane->stream, lane->network, &place, &lane->source_hidden));
+    lane->stats.encoder_passes++;
+    lane->stats.source_tokens += (uint64_t)M;
+    lane->stats.sentences += (uint64_t)n;
+done:
+    return status;
+}
+
+hdl_status hdl__lane_admit(hdl__lane *lane)
+{
+    hdl_status status = HDL_OK;
+    int32_t n;
+    HDL_TRY(hdl__lane_seat_children(lane));
+    HDL_TRY(take_sentences(lane, lane->taken, &n));
+    if (n > 0) HDL_TRY(hdl__lane_encode(lane, lane->taken, n));
+done:
+    return status;
+}

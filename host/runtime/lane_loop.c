@@ -1,0 +1,86 @@
+/* lane_loop.c - the thread of a lane: admit, run given tokens, step, until the translator closes. */
+#include "runtime/lane.h"
+#include "runtime/translator_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* After a device error the stream is lost: everything seated fails, and so does what comes later. */
+static void lose_device(hdl__lane *lane, hdl_status status)
+{
+    lane->lost = true;
+    snprintf(lane->lost_line, sizeof lane->lost_line, "%s", hdl_error_detail());
+    for (int32_t i = 0; i < lane->plan.n_slots; i++)
+        if (lane->residents[i].sentence != NULL) hdl__lane_fail(lane, &lane->residents[i], status, lane->lost_line);
+}
+
+static void fail_waiting(hdl__lane *lane)
+{
+    hdl_translator *t = lane->translator;
+    for (;;) {
+        pthread_mutex_lock(&t->hub->mutex);
+        hdl__sentence *s = hdl__queue_pop(&t->queue);
+        pthread_cond_broadcast(&t->room);
+        pthread_mutex_unlock(&t->hub->mutex);
+        if (s == NULL) return;
+        hdl__sentence_fail(s, HDL_EDEVICE, lane->lost_line);
+        hdl__sentence_complete(t, s, lane);
+    }
+}
+
+/* Cancelled and late sentences leave their slots. */
+static void drop_unwanted(hdl__lane *lane)
+{
+    for (int32_t i = 0; i < lane->plan.n_slots && lane->n_residents > 0; i++) {
+        hdl__resident *r = &lane->residents[i];
+        if (r->sentence == NULL) continue;
+        if (lane->abandon)
+            hdl__lane_fail(lane, r, HDL_ECANCELLED, "the translator was closed");
+        else if (atomic_load(&r->sentence->ticket->cancelled))
+            hdl__lane_fail(lane, r, HDL_ECANCELLED, "the request was cancelled");
+        else if (r->sentence->deadline_us != 0 && hdl__now_us() > r->sentence->deadline_us)
+            hdl__lane_fail(lane, r, HDL_ETIMEOUT, "the request's deadline passed while it was being translated");
+    }
+}
+
+/* Waits for work; false: the translator closes and nothing is left to do. */
+static bool wait_for_work(hdl__lane *lane)
+{
+    hdl_translator *t = lane->translator;
+    pthread_mutex_lock(&t->hub->mutex);
+    lane->published = lane->stats;
+    while (lane->n_residents == 0 && t->queue.n == 0 && !(t->closing && (!t->drain || t->n_open == 0))) {
+        t->n_idle++;
+        pthread_cond_wait(&t->work, &t->hub->mutex);
+        t->n_idle--;
+    }
+    lane->abandon = t->closing && !t->drain;
+    const bool go_on = lane->n_residents > 0 || t->queue.n > 0;
+    pthread_mutex_unlock(&t->hub->mutex);
+    return go_on;
+}
+
+static hdl_status run_round(hdl__lane *lane)
+{
+    hdl_status status = HDL_OK;
+    drop_unwanted(lane);
+    HDL_TRY(hdl__lane_admit(lane));
+    HDL_TRY(hdl__lane_run_forced(lane));
+    HDL_TRY(hdl__lane_run_step(lane));
+done:
+    return status;
+}
+
+void *hdl__lane_main(void *argument)
+{
+    hdl__lane *lane = argument;
+    while (wait_for_work(lane)) {
+        if (lane->lost) {
+            fail_waiting(lane);
+            continue;
+        }
+        const hdl_status status = run_round(lane);
+        if (status != HDL_OK) lose_device(lane, status);
+    }
+    return NULL;
+}

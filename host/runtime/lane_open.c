@@ -1,0 +1,230 @@
+/* lane_open.c - sizes of a lane, its memory, its recorded steps. */
+#include "runtime/lane.h"
+
+#include <string.h>
+
+#define DEFAULT_POSITIONS_PER_ROW 128   /* pages for rows of this length: four times a long sentence of news */
+#define HISTORY_BYTES_PER_STEP 32       /* tok, logprob, parent, ancestor of a row, with room for alignment of short sources */
+#define RANGE_UNIT 64u
+#define ARRAY_ALIGN 64u
+
+static int32_t divide_up(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
+
+static int32_t longest_source(const hdl__network *n)
+{
+    return n->encoder.n_positions;
+}
+
+/* Pages that one sentence of full length needs: every beam at every position, and the longest source. */
+static int64_t pages_of_longest(const hdl__lane_plan *p)
+{
+    return (int64_t)p->self_stride + p->source_stride;
+}
+
+static hdl_kv_pool_desc describe_pool(const hdl__network *n, int32_t n_pages)
+{
+    hdl_kv_pool_desc d = HDL_KV_POOL_DESC_INIT;
+    d.n_pages = n_pages;
+    d.n_layers = n->decoder.config.n_layers;
+    d.Hkv = n->decoder.config.H;
+    d.D = n->decoder.config.E / n->decoder.config.H;
+    return d;
+}
+
+static hdl_status plan_pages(const hdl__network *n, const hdl_translator_options *o, hdl__lane_plan *p)
+{
+    hdl_status status = HDL_OK;
+    size_t one = 0, total = 0;
+    hdl_kv_pool_desc page = describe_pool(n, 1);
+    const int64_t needed = pages_of_longest(p) + 1;     /* and the scratch page */
+    const int64_t usual = (int64_t)p->max_rows * (DEFAULT_POSITIONS_PER_ROW / HDL_PAGE_ROWS) * 2;
+    HDL_TRY(hdl_kv_pool_bytes(n->device, &page, &one));
+    int64_t pages = o->pool_bytes > 0 ? (int64_t)(o->pool_bytes / one) : usual > needed ? usual : needed;
+    HDL_CHECK(pages >= needed, HDL_EINVAL,
+              "pool_bytes = %llu holds %lld pages; one sentence of full length (%d positions, beam %d) needs %lld pages, %llu bytes",
+              (unsigned long long)o->pool_bytes, (long long)pages, p->max_positions, p->max_beam, (long long)needed,
+              (unsigned long long)((uint64_t)needed * one));
+    HDL_CHECK(pages <= INT32_MAX, HDL_EINVAL, "pool_bytes = %llu is above the %d pages that can be numbered",
+              (unsigned long long)o->pool_bytes, INT32_MAX);
+    p->n_pages = (int32_t)pages;
+    hdl_kv_pool_desc all = describe_pool(n, p->n_pages);
+    HDL_TRY(hdl_kv_pool_bytes(n->device, &all, &total));
+    p->pool_bytes = total;
+done:
+    return status;
+}
+
+static uint64_t history_of_longest(const hdl__lane_plan *p)
+{
+    hdl_slot_options o = {.K = p->max_beam, .n_pool = 2 * p->max_beam, .T = p->max_positions, .S = p->max_source,
+                          .flags = HDL_SLOT_ALIGN};
+    return hdl_history_layout_of(&o).bytes;
+}
+
+hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out)
+{
+    hdl_status status = HDL_OK;
+    hdl__lane_plan p = {
+        .max_rows = options->max_rows,
+        .n_slots = options->max_rows,
+        .batch_tokens = options->batch_tokens,
+        .max_beam = options->max_beam,
+        .max_positions = network->decoder.n_positions,
+        .max_source = longest_source(network),
+        .max_delay_us = options->max_delay_us,
+    };
+    p.self_stride = divide_up((int64_t)p.max_positions * p.max_beam, HDL_PAGE_ROWS);
+    p.source_stride = divide_up(p.max_source, HDL_PAGE_ROWS);
+    HDL_TRY(plan_pages(network, options, &p));
+    const uint64_t usual = (uint64_t)p.max_rows * DEFAULT_POSITIONS_PER_ROW * HISTORY_BYTES_PER_STEP;
+    /* side data (prefix, suppressed sequences, allowed words) lies in the history range too: at most a few vocabularies */
+    p.history_bytes = 2 * history_of_longest(&p) + usual + 16u * (uint64_t)network->output.N;
+    p.edit_stride = 2 * p.max_positions + network->output.N;
+    *out = p;
+done:
+    return status;
+}
+
+/* Lays arrays out in one block: first pass with base NULL measures, second assigns. */
+typedef struct layout { uint8_t *base; size_t used; } layout;
+
+static void *place(layout *l, size_t n, size_t size)
+{
+    void *at = l->base == NULL ? NULL : l->base + l->used;
+    l->used += (n * size + ARRAY_ALIGN - 1) / ARRAY_ALIGN * ARRAY_ALIGN;
+    return at;
+}
+
+static void place_rows(layout *l, size_t n, hdl__row_arrays *rows)
+{
+    rows->count = place(l, 1, sizeof(int32_t));
+    rows->slot = place(l, n, sizeof(int32_t));
+    rows->beam = place(l, n, sizeof(int32_t));
+    rows->pos = place(l, n, sizeof(int32_t));
+    rows->n_groups = place(l, 1, sizeof(int32_t));
+    rows->group = place(l, n + 1, sizeof(int32_t));
+    rows->view = (hdl_rows){rows->count, rows->slot, rows->beam, rows->pos, rows->n_groups, rows->group};
+}
+
+static int32_t longest_pass(const hdl__lane_plan *p)
+{
+    int32_t rows = p->batch_tokens > p->max_source ? p->batch_tokens : p->max_source;
+    return rows > p->max_rows ? rows : p->max_rows;
+}
+
+static void place_arrays(layout *l, hdl__lane *lane)
+{
+    const hdl__lane_plan *p = &lane->plan;
+    const size_t slots = (size_t)p->n_slots, rows = (size_t)p->max_rows, pass = (size_t)longest_pass(p);
+    hdl_slots *s = &lane->slots;
+    s->options = lane->options = place(l, slots, sizeof(hdl_slot_options));
+    s->state = lane->state = place(l, slots, sizeof(hdl_slot_state));
+    s->token = place(l, slots * HDL_MAX_BEAM, sizeof(int32_t));
+    s->sum = place(l, slots * HDL_MAX_BEAM, sizeof(float));
+    s->history_off = lane->history_off = place(l, slots, sizeof(uint64_t));
+    s->self_pages = lane->self_pages = place(l, slots * (size_t)p->self_stride, sizeof(int32_t));
+    s->source_pages = lane->source_pages = place(l, slots * (size_t)p->source_stride, sizeof(int32_t));
+    place_rows(l, rows, &lane->rows);
+    place_rows(l, pass, &lane->source_rows);
+    lane->ids = place(l, pass, sizeof(int32_t));
+    lane->ids_pos = place(l, pass, sizeof(int32_t));
+    lane->cu = place(l, pass + 1, sizeof(int32_t));
+    lane->targets = place(l, rows, sizeof(int32_t));
+    lane->logprobs = place(l, rows, sizeof(float));
+    lane->edits.entries = place(l, rows * (size_t)p->edit_stride, sizeof(int32_t));
+    lane->edits.n = place(l, rows, sizeof(int32_t));
+    lane->candidates.id = place(l, rows * HDL_MAX_CANDIDATES, sizeof(int32_t));
+    lane->candidates.logprob = place(l, rows * HDL_MAX_CANDIDATES, sizeof(float));
+    lane->candidates.n = place(l, rows, sizeof(int32_t));
+    s->history = place(l, p->history_bytes, 1);
+    s->side = (const int32_t *)(const void *)s->history;
+}
+
+static hdl_status reserve_stream(hdl__lane *lane)
+{
+    const hdl__network *n = lane->network;
+    const hdl__stack_config *e = &n->encoder.config, *d = &n->decoder.config;
+    hdl_stream_limits limits = HDL_STREAM_LIMITS_INIT;
+    const int32_t E = e->E > d->E ? e->E : d->E, F = e->F > d->F ? e->F : d->F;
+    limits.M = longest_pass(&lane->plan);
+    limits.K = F > E ? F : E;
+    limits.N = 2 * F > 3 * E ? 2 * F : 3 * E;
+    limits.V = n->output.N;
+    limits.Tk = lane->plan.max_positions > lane->plan.max_source ? lane->plan.max_positions : lane->plan.max_source;
+    limits.H = e->H > d->H ? e->H : d->H;
+    const int32_t De = e->E / e->H, Dd = d->E / d->H;
+    limits.D = De > Dd ? De : Dd;
+    return hdl_stream_reserve(lane->stream, &limits);
+}
+
+static hdl_status open_tables(hdl__lane *lane)
+{
+    hdl_status status = HDL_OK;
+    const hdl__lane_plan *p = &lane->plan;
+    const size_t slots = (size_t)p->n_slots;
+    lane->seats = hdl__calloc(slots, sizeof *lane->seats);
+    lane->residents = hdl__calloc(slots, sizeof *lane->residents);
+    lane->taken = hdl__calloc(slots, sizeof *lane->taken);
+    lane->free_pages = hdl__calloc((size_t)p->n_pages, sizeof *lane->free_pages);
+    HDL_CHECK(lane->seats != NULL && lane->residents != NULL && lane->taken != NULL && lane->free_pages != NULL, HDL_ENOMEM,
+              "no memory for the tables of a lane with %d rows", p->max_rows);
+    for (int32_t i = 0; i < p->n_slots; i++) {
+        lane->residents[i].source_pages = hdl__calloc((size_t)p->source_stride, sizeof(int32_t));
+        HDL_CHECK(lane->residents[i].source_pages != NULL, HDL_ENOMEM, "no memory for page lists");
+    }
+    /* page 0 is the scratch page of padding rows and ghosts; low numbers are handed out first, so that few are touched */
+    for (int32_t page = p->n_pages - 1; page >= 1; page--) lane->free_pages[lane->n_free_pages++] = page;
+    HDL_TRY(hdl__range_pool_open(p->history_bytes / RANGE_UNIT, p->n_slots, &lane->history));
+done:
+    return status;
+}
+
+hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *network, const hdl__lane_plan *plan,
+                          hdl__lane *out)
+{
+    hdl_status status = HDL_OK;
+    layout l = {NULL, 0};
+    hdl__lane *lane = out;
+    *lane = (hdl__lane){.translator = translator, .network = network, .plan = *plan};
+    lane->slots.n_slots = plan->n_slots;
+    lane->slots.V = network->output.N;
+    lane->slots.self_stride = plan->self_stride;
+    lane->slots.source_stride = plan->source_stride;
+    lane->edits.stride = plan->edit_stride;
+    HDL_TRY(hdl_stream_create(network->device, &lane->stream));
+    HDL_TRY(reserve_stream(lane));
+    HDL_TRY(hdl__hidden_open(network, plan->max_rows, &lane->hidden));
+    HDL_TRY(hdl__hidden_open(network, longest_pass(plan), &lane->source_hidden));
+    hdl_kv_pool_desc pages = describe_pool(network, plan->n_pages);
+    HDL_TRY(hdl_kv_pool_open(network->device, &pages, &lane->pool));
+    place_arrays(&l, lane);
+    lane->block_bytes = l.used;
+    HDL_TRY(hdl_device_alloc(network->device, l.used, &lane->block));
+    l = (layout){lane->block, 0};
+    place_arrays(&l, lane);
+    HDL_TRY(open_tables(lane));
+    HDL_TRY(hdl__lane_record(lane));
+done:
+    if (status != HDL_OK) hdl__lane_close(lane);
+    return status;
+}
+
+void hdl__lane_close(hdl__lane *lane)
+{
+    for (int32_t b = 0; b < HDL_N_BUCKETS; b++)
+        for (int with = 0; with < 2; with++) hdl_record_close(lane->recordings[b][with]);
+    hdl__range_pool_close(&lane->history);
+    for (int32_t i = 0; lane->residents != NULL && i < lane->plan.n_slots; i++)
+        hdl__free(lane->residents[i].source_pages);
+    hdl__free(lane->free_pages);
+    hdl__free(lane->taken);
+    hdl__free(lane->residents);
+    hdl__free(lane->seats);
+    if (lane->network == NULL) return;
+    hdl_device_free(lane->network->device, lane->block, lane->block_bytes);
+    hdl_kv_pool_close(lane->network->device, lane->pool);
+    hdl__hidden_close(lane->network, &lane->source_hidden);
+    hdl__hidden_close(lane->network, &lane->hidden);
+    hdl_stream_close(lane->stream);
+    *lane = (hdl__lane){0};
+}

@@ -1,0 +1,196 @@
+/* lane_step.c - one decode step: pages, row list, replay, collecting what has finished. */
+#include "runtime/lane.h"
+#include "runtime/translator_state.h"
+
+#include <string.h>
+
+/* The decode step of a bucket, queued or recorded: embed, layers, logits, search. */
+static hdl_status queue_step(hdl__lane *lane, int32_t R, bool with_alignment)
+{
+    hdl_status status = HDL_OK;
+    const hdl__network *n = lane->network;
+    const hdl__decode_place place = {&lane->slots, &lane->rows.view, lane->pool, R};
+    hdl_logit_edits_args edits = HDL_LOGIT_EDITS_ARGS_INIT;
+    hdl_logit_reduce_args reduce = HDL_LOGIT_REDUCE_ARGS_INIT;
+    hdl_beam_step_args step = HDL_BEAM_STEP_ARGS_INIT;
+    HDL_TRY(hdl__decode(lane->stream, n, &place, NULL, with_alignment, &lane->hidden, NULL));
+    edits.slots = reduce.slots = step.slots = &lane->slots;
+    edits.rows = reduce.rows = step.rows = &lane->rows.view;
+    edits.R = reduce.R = step.R = R;
+    edits.edits = reduce.edits = lane->edits;
+    reduce.x = lane->hidden.x;
+    reduce.w = n->output.w;
+    reduce.bias = n->output.bias;
+    reduce.out = step.in = lane->candidates;
+    reduce.V = n->output.N;
+    reduce.E = n->output.K;
+    HDL_TRY(hdl_logit_edits(lane->stream, &edits));
+    HDL_TRY(hdl_logit_reduce(lane->stream, &reduce));
+    HDL_TRY(hdl_beam_step(lane->stream, &step));
+done:
+    return status;
+}
+
+static hdl_status record_bucket(hdl__lane *lane, int32_t bucket, bool with_alignment)
+{
+    hdl_status status = HDL_OK;
+    const int32_t R = hdl_bucket(bucket) < lane->plan.max_rows ? hdl_bucket(bucket) : lane->plan.max_rows;
+    HDL_TRY(queue_step(lane, R, with_alignment));      /* once for real, on no rows: everything lazy happens now */
+    HDL_TRY(hdl_stream_wait(lane->stream));
+    HDL_TRY(hdl_record_begin(lane->stream));
+    status = queue_step(lane, R, with_alignment);
+    hdl_recording *recording = NULL;
+    const hdl_status ended = hdl_record_end(lane->stream, &recording);
+    lane->recordings[bucket][with_alignment] = recording;
+    if (status == HDL_OK) status = ended;
+done:
+    return status;
+}
+
+hdl_status hdl__lane_record(hdl__lane *lane)
+{
+    hdl_status status = HDL_OK;
+    const int32_t none = 0;
+    HDL_TRY(hdl__lane_put(lane, lane->rows.count, &none, sizeof none));
+    HDL_TRY(hdl__lane_put(lane, lane->rows.n_groups, &none, sizeof none));
+    const int32_t last = hdl_bucket_index(lane->plan.max_rows);
+    for (int32_t bucket = 0; bucket <= last && bucket < HDL_N_BUCKETS; bucket++) {
+        HDL_TRY(record_bucket(lane, bucket, false));
+        HDL_TRY(record_bucket(lane, bucket, true));
+    }
+done:
+    return status;
+}
+
+/* The resident that was admitted last. */
+static hdl__resident *find_youngest(hdl__lane *lane)
+{
+    hdl__resident *youngest = NULL;
+    for (int32_t i = 0; i < lane->plan.n_slots; i++) {
+        hdl__resident *r = &lane->residents[i];
+        if (r->sentence != NULL && (youngest == NULL || r->admitted > youngest->admitted)) youngest = r;
+    }
+    return youngest;
+}
+
+/* Back to the head of the queue (it keeps its arrival number); results do not depend on it, since bits do not depend on company. */
+static void restart(hdl__lane *lane, hdl__resident *r)
+{
+    hdl_translator *t = lane->translator;
+    hdl__sentence *s = r->sentence;
+    hdl__lane_evict(lane, r);
+    if (s->phase == HDL__PHASE_CONTINUE) {
+        s->phase = HDL__PHASE_ALTERNATIVES;
+        s->n_children = 1;
+    }
+    s->next_child = 0;
+    s->n_done = 0;
+    s->n_outcomes = 0;
+    lane->stats.restarts++;
+    pthread_mutex_lock(&t->hub->mutex);
+    hdl__queue_push(&t->queue, s);
+    pthread_cond_signal(&t->work);
+    pthread_mutex_unlock(&t->hub->mutex);
+}
+
+/* Seat of the resident's child with the highest number: the one that starts again when its siblings need the pages. */
+static int32_t find_last_child(const hdl__lane *lane, const hdl__resident *r)
+{
+    int32_t last = -1;
+    for (int32_t slot = 0; slot < lane->plan.n_slots; slot++)
+        if (lane->seats[slot].resident == r && (last < 0 || lane->seats[slot].child > lane->seats[last].child))
+            last = slot;
+    return last;
+}
+
+/* The pool is dry: the youngest sentence restarts; of one that stands alone with several children, only the last child. */
+static void make_room(hdl__lane *lane)
+{
+    hdl__resident *youngest = find_youngest(lane);
+    if (youngest->n_live > 1 && lane->n_residents == 1)
+        hdl__lane_unseat(lane, find_last_child(lane, youngest));
+    else
+        restart(lane, youngest);
+}
+
+bool hdl__lane_cover(hdl__lane *lane, int32_t slot, int32_t positions)
+{
+    hdl__seat *seat = &lane->seats[slot];
+    const int64_t key_rows = (int64_t)positions * lane->options[slot].K;
+    const int32_t needed = (int32_t)((key_rows + HDL_PAGE_ROWS - 1) / HDL_PAGE_ROWS);
+    int32_t *pages = lane->self_pages + (size_t)slot * (size_t)lane->plan.self_stride;
+    while (seat->n_self_pages < needed) {
+        if (lane->n_free_pages == 0) {
+            make_room(lane);
+            if (seat->resident == NULL) return false;
+            continue;
+        }
+        pages[seat->n_self_pages++] = lane->free_pages[--lane->n_free_pages];
+    }
+    return true;
+}
+
+void hdl__lane_take_pages(hdl__lane *lane)
+{
+    for (int32_t slot = 0; slot < lane->plan.n_slots; slot++)
+        if (lane->seats[slot].resident != NULL && lane->seats[slot].forced == 0)
+            hdl__lane_cover(lane, slot, lane->seats[slot].pos + 1);
+}
+
+/* Rows that a slot brings to the step: one while its prefix is forced and at the first free step, its live beams then. */
+static int32_t rows_of(const hdl__lane *lane, int32_t slot)
+{
+    if (hdl__device_lag(lane->network->device) == 0) return lane->state[slot].n_live;
+    const hdl_slot_options *o = &lane->options[slot];
+    const int32_t first_free = o->prefix_bias == 0.0f ? o->n_prefix : 0;
+    return lane->seats[slot].pos <= first_free ? 1 : o->K;
+}
+
+static int32_t list_rows(hdl__lane *lane, bool *with_alignment)
+{
+    hdl__row_arrays *rows = &lane->rows;
+    int32_t count = 0, groups = 0;
+    *with_alignment = false;
+    for (int32_t slot = 0; slot < lane->plan.n_slots; slot++) {
+        const hdl__seat *seat = &lane->seats[slot];
+        if (seat->resident == NULL || seat->forced != 0) continue;
+        rows->group[groups++] = count;
+        if ((lane->options[slot].flags & HDL_SLOT_ALIGN) != 0) *with_alignment = true;
+        const int32_t n = rows_of(lane, slot);
+        for (int32_t beam = 0; beam < n; beam++, count++) {
+            rows->slot[count] = slot;
+            rows->beam[count] = beam;
+            rows->pos[count] = seat->pos;
+        }
+    }
+    rows->group[groups] = count;
+    *rows->n_groups = groups;
+    *rows->count = count;
+    return count;
+}
+
+static void collect(hdl__lane *lane)
+{
+    for (int32_t g = 0; g < *lane->rows.n_groups; g++) {
+        const int32_t slot = lane->rows.slot[lane->rows.group[g]];
+        lane->seats[slot].pos++;
+        if (lane->state[slot].done) hdl__lane_finish(lane, slot);
+    }
+}
+
+hdl_status hdl__lane_run_step(hdl__lane *lane)
+{
+    hdl_status status = HDL_OK;
+    bool with_alignment;
+    hdl__lane_take_pages(lane);
+    const int32_t count = list_rows(lane, &with_alignment);
+    if (count == 0) return HDL_OK;
+    const int32_t bucket = hdl_bucket_index(count);
+    HDL_TRY(hdl_record_replay(lane->stream, lane->recordings[bucket][with_alignment]));
+    HDL_TRY(hdl_stream_wait(lane->stream));
+    lane->stats.steps++;
+    lane->stats.rows += (uint64_t)count;
+    collect(lane);
+done:
+    return status;
+}

@@ -1,0 +1,273 @@
+/*
+ * test_attention_pages.c - decode attention over self and source pages against double: ancestors, mixed beams, done slots,
+ * poisoned pages, probabilities, alignment rows, the same bits alone and among others.
+ */
+#include "op_attention.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+enum { LAYERS = 2, LAYER = 1, T = 140, MAX_ROWS = 256, LDP = 200 };
+
+typedef struct page_row {
+    int32_t D, H, Hkv, n;
+    int32_t K[OP_MAX_SLOTS], pos[OP_MAX_SLOTS], S[OP_MAX_SLOTS];
+    int32_t probs_first, probs_heads;
+} page_row;
+
+static const page_row table[] = {
+    {64, 4, 4, 1, {1}, {0}, {1}, 0, 4},
+    {64, 4, 4, 4, {1, 4, 2, 8}, {12, 5, 20, 3}, {12, 16, 17, 40}, 0, 4},
+    {64, 8, 2, 3, {3, 64, 5}, {7, 11, 0}, {33, 65, 5}, 2, 1},
+    {32, 8, 8, 3, {1, 4, 1}, {70, 66, 139}, {100, 64, 128}, 0, 8},
+    {4, 2, 2, 4, {2, 2, 1, 4}, {4, 9, 31, 16}, {3, 9, 16, 30}, 0, 1},
+    {40, 2, 1, 2, {2, 6}, {13, 2}, {21, 7}, 1, 1},
+    {128, 2, 2, 2, {4, 1}, {15, 16}, {15, 160}, 0, 2},
+    {256, 1, 1, 2, {2, 3}, {8, 9}, {5, 31}, 0, 1},
+};
+
+/* All keys and values ever written, by slot; and what reads them. */
+typedef struct page_case {
+    const page_row *row;
+    op_slots        slots;
+    hdl_kv_pool    *pool;
+    int32_t         E, Ekv;
+    float          *self_k[OP_MAX_SLOTS], *self_v[OP_MAX_SLOTS];        /* f32 [T * K, Ekv] */
+    float          *source_k[OP_MAX_SLOTS], *source_v[OP_MAX_SLOTS];    /* f32 [S, Ekv] */
+} page_case;
+
+/* Appends rows (slot, beam, pos) with the keys that belong there, or NaN. */
+static void append(op_world *w, page_case *c, hdl_key_source keys, op_rows *rows, bool poison)
+{
+    const size_t Ekv = (size_t)c->Ekv, bytes = (size_t)rows->n * Ekv * sizeof(float);
+    float *k = op_copies(w, (size_t)rows->n * Ekv, NAN), *v = op_copies(w, (size_t)rows->n * Ekv, NAN);
+    for (int32_t i = 0; i < rows->n && !poison; i++) {
+        const int32_t s = rows->slot[i];
+        const bool self = keys == HDL_KEYS_SELF_PAGES;
+        const size_t from = (size_t)(self ? rows->pos[i] * c->slots.options[s].K + rows->beam[i] : rows->pos[i]) * Ekv;
+        memcpy(k + (size_t)i * Ekv, (self ? c->self_k[s] : c->source_k[s]) + from, Ekv * sizeof(float));
+        memcpy(v + (size_t)i * Ekv, (self ? c->self_v[s] : c->source_v[s]) + from, Ekv * sizeof(float));
+    }
+    op_rows_send(w, rows);
+    const hdl_cache_append_args a = {
+        sizeof a, keys, op_device(w, k, bytes), op_device(w, v, bytes), c->Ekv, c->pool, LAYER, &c->slots.at, &rows->at,
+        rows->n, c->row->Hkv, c->row->D,
+    };
+    cr_assert_eq(w->backend->cache_append(w->stream, &a), HDL_OK);
+}
+
+static uint8_t *ancestor_row(page_case *c, int32_t s, int32_t beam)
+{
+    const hdl_slot_options *o = &c->slots.options[s];
+    const hdl_history_layout at = hdl_history_layout_of(o);
+    return (uint8_t *)hdl_ancestor_row(c->slots.history + c->slots.history_off[s], &at, o, c->row->pos[s], beam);
+}
+
+/* Key row of position p on the path of a beam. */
+static int32_t self_key_row(page_case *c, int32_t s, int32_t beam, int32_t p)
+{
+    return p * c->row->K[s] + (p < c->row->pos[s] ? ancestor_row(c, s, beam)[p] : beam);
+}
+
+/* Every key row of every page is NaN, except those that some path or source uses. */
+static void fill_pages(op_world *w, page_case *c)
+{
+    const page_row *row = c->row;
+    op_rows nan_self = op_rows_make(w, OP_MAX_SLOTS * HDL_MAX_BEAM * T), nan_source = op_rows_make(w, OP_MAX_SLOTS * 256);
+    op_rows self = op_rows_make(w, OP_MAX_SLOTS * HDL_MAX_BEAM * T), source = op_rows_make(w, OP_MAX_SLOTS * 256);
+    for (int32_t s = 0; s < row->n; s++) {
+        const int32_t K = row->K[s];
+        for (int32_t p = 0; p < T; p++)
+            for (int32_t b = 0; b < K; b++) op_row_add(&nan_self, s, b, p);
+        for (int32_t p = 0; p < (row->S[s] + 15) / 16 * 16; p++) op_row_add(&nan_source, s, 0, p);
+        for (int32_t p = 0; p < row->S[s]; p++) op_row_add(&source, s, 0, p);
+        for (int32_t p = 0; p <= row->pos[s]; p++)
+            for (int32_t key = p * K; key < (p + 1) * K; key++) {
+                bool used = false;
+                for (int32_t b = 0; b < K; b++) used = used || self_key_row(c, s, b, p) == key;
+                if (used) op_row_add(&self, s, key - p * K, p);
+            }
+    }
+    append(w, c, HDL_KEYS_SELF_PAGES, &nan_self, true);
+    append(w, c, HDL_KEYS_SELF_PAGES, &self, false);
+    append(w, c, HDL_KEYS_SOURCE_PAGES, &nan_source, true);
+    append(w, c, HDL_KEYS_SOURCE_PAGES, &source, false);
+}
+
+static void make_case(op_world *w, page_case *c, const page_row *row)
+{
+    memset(c, 0, sizeof *c);
+    c->row = row;
+    c->E = row->H * row->D;
+    c->Ekv = row->Hkv * row->D;
+    c->slots.n = row->n;
+    for (int32_t s = 0; s < row->n; s++) {
+        c->slots.options[s] = op_options(row->K[s], T, row->S[s]);
+        if (s % 2 == 1) c->slots.options[s].flags = HDL_SLOT_ALIGN;
+        c->self_k[s] = op_normals(w, (size_t)(T * row->K[s] * c->Ekv));
+        c->self_v[s] = op_normals(w, (size_t)(T * row->K[s] * c->Ekv));
+        c->source_k[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
+        c->source_v[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
+    }
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D};
+    cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &c->pool), HDL_OK);
+    for (int32_t s = 0; s < row->n; s++)
+        for (int32_t b = 0; b < row->K[s]; b++)
+            for (int32_t p = 0; p < row->pos[s]; p++) ancestor_row(c, s, b)[p] = (uint8_t)op_below(w, row->K[s]);
+    op_slots_send(w, &c->slots);
+    fill_pages(w, c);
+}
+
+/* The step's rows of slots first .. first + n, then two rows past the count. */
+static void run_step(op_world *w, page_case *c, hdl_key_source keys, const float *q, int32_t first, int32_t n, float *out,
+                     float *probs)
+{
+    const page_row *row = c->row;
+    op_rows rows = op_rows_make(w, MAX_ROWS);
+    int32_t skip = 0;
+    for (int32_t s = 0; s < first; s++) skip += row->K[s];
+    for (int32_t s = first; s < first + n; s++)
+        for (int32_t b = 0; b < row->K[s]; b++) op_row_add(&rows, s, b, row->pos[s]);
+    op_rows_send(w, &rows);
+    const size_t M = (size_t)rows.n + 2, E = (size_t)c->E;
+    float *marks = op_copies(w, M * (E + LDP), 77.0f);
+    hdl_attention_args a = {
+        .struct_bytes = sizeof a, .keys = keys, .q = op_device(w, q + (size_t)skip * E, (size_t)rows.n * E * sizeof(float)),
+        .ldq = c->E, .out = op_device(w, marks, M * E * sizeof(float)), .ldo = c->E, .M = (int32_t)M, .H = row->H,
+        .Hkv = row->Hkv, .D = row->D, .scale = 1.0f / sqrtf((float)row->D), .pool = c->pool, .layer = LAYER,
+        .slots = &c->slots.at, .rows = &rows.at, .probs = op_device(w, marks, M * LDP * sizeof(float)), .ldp = LDP,
+        .probs_first = row->probs_first, .probs_heads = row->probs_heads, .keep_alignment = keys == HDL_KEYS_SOURCE_PAGES,
+    };
+    cr_assert_eq(w->backend->attention(w->stream, &a), HDL_OK);
+    op_fetch(w, out, a.out, M * E * sizeof(float));
+    op_fetch(w, probs, a.probs, M * LDP * sizeof(float));
+}
+
+static void set_query(page_case *c, op_query *query, hdl_key_source keys, const float *q, int32_t s, int32_t b, int32_t h)
+{
+    const page_row *row = c->row;
+    const int32_t kv = h / (row->H / row->Hkv) * row->D;
+    const bool self = keys == HDL_KEYS_SELF_PAGES;
+    query->q = q + h * row->D;
+    query->D = row->D;
+    query->scale = 1.0f / sqrtf((float)row->D);
+    query->n_keys = self ? row->pos[s] + 1 : row->S[s];
+    for (int32_t j = 0; j < query->n_keys; j++) {
+        const int64_t at = (int64_t)(self ? self_key_row(c, s, b, j) : j) * c->Ekv + kv;
+        query->k[j] = (self ? c->self_k[s] : c->source_k[s]) + at;
+        query->v[j] = (self ? c->self_v[s] : c->source_v[s]) + at;
+    }
+}
+
+/* The row's probabilities, and its alignment in the history. */
+static void check_probs(page_case *c, hdl_key_source keys, const float *q, int32_t s, int32_t b, const float *probs)
+{
+    static op_query query;
+    double mean[OP_MAX_KEYS] = {0}, one[OP_MAX_KEYS], unused[OP_MAX_D];
+    for (int32_t h = 0; h < c->row->probs_heads; h++) {
+        set_query(c, &query, keys, q, s, b, c->row->probs_first + h);
+        op_attend_double(&query, unused, one);
+        for (int32_t j = 0; j < query.n_keys; j++) mean[j] += one[j] / c->row->probs_heads;
+    }
+    cr_assert_lt(op_worst(probs, mean, LDP), 1e-6, "probabilities of slot %d beam %d", s, b);
+    const hdl_slot_options *o = &c->slots.options[s];
+    if (keys == HDL_KEYS_SELF_PAGES || (o->flags & HDL_SLOT_ALIGN) == 0) return;
+    const hdl_history_layout at = hdl_history_layout_of(o);
+    const float *align = (const float *)(const void *)(c->slots.history + c->slots.history_off[s] + at.align);
+    align += ((int64_t)c->row->pos[s] * o->K + b) * o->S;
+    cr_assert_lt(op_worst(align, mean, (size_t)o->S), 1e-6, "alignment of slot %d beam %d", s, b);
+}
+
+static void check_keys(op_world *w, page_case *c, hdl_key_source keys)
+{
+    static op_query query;
+    const page_row *row = c->row;
+    const size_t E = (size_t)c->E;
+    float *q = op_normals(w, MAX_ROWS * E), *out = op_host(w, MAX_ROWS * E * sizeof(float));
+    float *alone = op_host(w, MAX_ROWS * E * sizeof(float)), *probs = op_host(w, MAX_ROWS * LDP * sizeof(float));
+    float *others = op_host(w, MAX_ROWS * LDP * sizeof(float));
+    op_error error = {0.0, 0.0, 0.0};
+    run_step(w, c, keys, q, 0, row->n, out, probs);
+    op_slots_fetch(w, &c->slots);
+    size_t i = 0;
+    for (int32_t s = 0; s < row->n; s++) {
+        const size_t bytes = (size_t)row->K[s] * E * sizeof(float);
+        run_step(w, c, keys, q, s, 1, alone, others);
+        cr_assert_eq(memcmp(alone, out + i * E, bytes), 0, "slot %d has other bits alone", s);
+        for (int32_t b = 0; b < row->K[s]; b++, i++) {
+            for (int32_t h = 0; h < row->H; h++) {
+                set_query(c, &query, keys, q + i * E, s, b, h);
+                op_attend_compare(&query, out + i * E + h * row->D, &error);
+            }
+            check_probs(c, keys, q + i * E, s, b, probs + i * LDP);
+        }
+    }
+    cr_assert(op_error_is_small(&error), "D %d: error %g, naive %g, noise %g", row->D, error.found, error.naive, error.noise);
+    for (size_t e = 0; e < 2 * E; e++) cr_assert_eq(out[i * E + e], 77.0f, "a row past the count was written");
+    c->slots.state[0].done = 1;
+    op_slots_send(w, &c->slots);
+    run_step(w, c, keys, q, 0, row->n, alone, others);
+    const size_t dead = (size_t)row->K[0] * E;
+    for (size_t e = 0; e < dead; e++) cr_assert_eq(alone[e], 77.0f, "a row of a done slot was written");
+    cr_assert_eq(memcmp(alone + dead, out + dead, (i * E - dead) * sizeof(float)), 0);
+    c->slots.state[0].done = 0;
+    op_slots_send(w, &c->slots);
+}
+
+static void check_table(hdl_isa isa)
+{
+    static page_case c;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        op_world w;
+        if (!op_open(&w, isa, 200 + i)) return;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = MAX_ROWS, .Tk = 256, .H = 8, .D = 256};
+        op_reserve(&w, &limits);
+        make_case(&w, &c, &table[i]);
+        check_keys(&w, &c, HDL_KEYS_SELF_PAGES);
+        check_keys(&w, &c, HDL_KEYS_SOURCE_PAGES);
+        w.backend->kv_pool_close(c.pool);
+        op_close(&w);
+    }
+}
+
+Test(attention, pages_plain) { check_table(HDL_ISA_PLAIN); }
+Test(attention, pages_avx2) { check_table(HDL_ISA_AVX2); }
+Test(attention, pages_avx512) { check_table(HDL_ISA_AVX512); }
+
+/* Several positions of one beam in one step (forced decoding) see what single steps would: each its own past. */
+Test(attention, positions_of_one_slot)
+{
+    static page_case c;
+    static op_query query;
+    static const page_row row = {64, 2, 2, 1, {1}, {19}, {4}, 0, 2};
+    for (int i = 0; i < OP_N_ISA; i++) {
+        op_world w;
+        if (!op_open(&w, op_isas[i], 300)) continue;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 64, .Tk = 64, .H = 4, .D = 64};
+        op_reserve(&w, &limits);
+        make_case(&w, &c, &row);
+        const size_t E = (size_t)c.E;
+        float *q = op_normals(&w, 20 * E), out[20 * 128];
+        op_rows rows = op_rows_make(&w, 20);
+        op_error error = {0.0, 0.0, 0.0};
+        for (int32_t p = 0; p < 20; p++) op_row_add(&rows, 0, 0, p);
+        op_rows_send(&w, &rows);
+        hdl_attention_args a = {
+            .struct_bytes = sizeof a, .keys = HDL_KEYS_SELF_PAGES, .q = op_device(&w, q, 20 * E * sizeof(float)),
+            .ldq = c.E, .out = op_device(&w, NULL, sizeof out), .ldo = c.E, .M = 20, .H = 2, .Hkv = 2, .D = 64,
+            .scale = 0.125f, .pool = c.pool, .layer = LAYER, .slots = &c.slots.at, .rows = &rows.at,
+        };
+        cr_assert_eq(w.backend->attention(w.stream, &a), HDL_OK);
+        op_fetch(&w, out, a.out, sizeof out);
+        for (int32_t p = 0; p < 20; p++)
+            for (int32_t h = 0; h < 2; h++) {
+                set_query(&c, &query, HDL_KEYS_SELF_PAGES, q + (size_t)p * E, 0, 0, h);
+                query.n_keys = p + 1;
+                op_attend_compare(&query, out + (size_t)p * E + h * 64, &error);
+            }
+        cr_assert(op_error_is_small(&error));
+        w.backend->kv_pool_close(c.pool);
+        op_close(&w);
+    }
+}

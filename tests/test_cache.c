@@ -1,0 +1,146 @@
+/* test_cache.c - the pool of pages: its size, that unused pages cost nothing, and where rows are written. */
+#include "op_fixture.h"
+
+#include "cpu/kv_pool.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static size_t resident_bytes(void)
+{
+    long pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL) return 0;
+    if (fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
+    fclose(file);
+    return (size_t)resident * 4096;
+}
+
+Test(cache, untouched_pages_cost_nothing)
+{
+    op_world w;
+    cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
+    const hdl_kv_pool_desc desc = {sizeof desc, 4096, 6, 8, 64};
+    hdl_kv_pool *pool = NULL;
+    cr_assert_eq(w.backend->kv_pool_bytes(&desc), (size_t)4096 * 6 * 8 * 64 * 2 * 16 * 4);
+    const size_t before = resident_bytes();
+    cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_OK);
+    cr_assert_lt(resident_bytes(), before + (1 << 20));
+    w.backend->kv_pool_close(pool);
+    w.backend->kv_pool_close(NULL);
+    op_close(&w);
+}
+
+Test(cache, a_pool_that_cannot_be_is_refused)
+{
+    op_world w;
+    cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
+    const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256};
+    hdl_kv_pool *pool = NULL;
+    cr_assert_eq(w.backend->kv_pool_bytes(&desc), SIZE_MAX);
+    cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_ENOMEM);
+    cr_assert_null(pool);
+    op_close(&w);
+}
+
+static int hook_calls;
+static void *hook_alloc(size_t bytes, int kind, void *user)
+{
+    hook_calls += kind == 0 && user == &hook_calls;
+    return malloc(bytes);
+}
+static void hook_free(void *block, size_t bytes, int kind, void *user)
+{
+    (void)bytes;
+    hook_calls -= kind == 0 && user == &hook_calls;
+    free(block);
+}
+
+Test(cache, hooks_serve_the_pool)
+{
+    op_world w;
+    cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
+    const hdl_memory_hooks hooks = {hook_alloc, hook_free, &hook_calls};
+    hdl_device_options options = HDL_DEVICE_OPTIONS_INIT;
+    options.hooks = &hooks;
+    hdl_backend_device *device = NULL;
+    cr_assert_eq(w.backend->open(0, &options, NULL, &device), HDL_OK);
+    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 4};
+    hdl_kv_pool *pool = NULL;
+    const int before = hook_calls;
+    cr_assert_eq(w.backend->kv_pool_open(device, &desc, &pool), HDL_OK);
+    cr_assert_eq(hook_calls, before + 1);
+    cr_assert_eq(pool->base[0], 0.0f);
+    w.backend->kv_pool_close(pool);
+    cr_assert_eq(hook_calls, before);
+    w.backend->close(device);
+    op_close(&w);
+}
+
+typedef struct cache_row { hdl_key_source keys; int32_t K, Hkv, D; } cache_row;
+
+static const cache_row table[] = {
+    {HDL_KEYS_SELF_PAGES, 1, 4, 64}, {HDL_KEYS_SELF_PAGES, 4, 2, 4}, {HDL_KEYS_SELF_PAGES, 64, 1, 8},
+    {HDL_KEYS_SOURCE_PAGES, 1, 4, 64}, {HDL_KEYS_SOURCE_PAGES, 5, 3, 4},
+};
+
+/* Where element d of head h of a key row lies, written out again from the layout's description. */
+static const float *find_element(const hdl_kv_pool *pool, const cache_row *row, int32_t page, int32_t layer, int32_t place,
+                                 int32_t h, int32_t d, bool value)
+{
+    const int64_t head = 16 * row->D, half = row->Hkv * head;
+    const float *at = pool->base + (page * 3 + layer) * 2 * half + (value ? half : 0) + h * head;
+    return row->keys == HDL_KEYS_SOURCE_PAGES && !value ? at + d * 16 + place : at + place * row->D + d;
+}
+
+static void check_row(op_world *w, const cache_row *row)
+{
+    enum { T = 9, LAYER = 2, PAD = 3 };
+    op_slots s = {.n = 2};
+    s.options[0] = op_options(row->K, T, T);
+    s.options[1] = op_options(row->K, T, T);
+    s.state[1].done = 1;
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &s, 10), 3, row->Hkv, row->D};
+    hdl_kv_pool *pool = NULL;
+    cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &pool), HDL_OK);
+    op_slots_send(w, &s);
+    op_rows rows = op_rows_make(w, 2 * T * HDL_MAX_BEAM);
+    const bool self = row->keys == HDL_KEYS_SELF_PAGES;
+    for (int32_t slot = 0; slot < 2; slot++)
+        for (int32_t p = 0; p < T; p++)
+            for (int32_t b = 0; b < (self ? row->K : 1); b++) op_row_add(&rows, slot, b, p);
+    rows.n -= 1;        /* the last row is past the count */
+    op_rows_send(w, &rows);
+    const int64_t ld = row->Hkv * row->D + PAD;
+    const size_t n = (size_t)(rows.n + 1) * (size_t)ld;
+    float *k = op_normals(w, n), *v = op_normals(w, n);
+    const hdl_cache_append_args a = {sizeof a, row->keys, op_device(w, k, n * sizeof *k), op_device(w, v, n * sizeof *v), ld,
+                                     pool, LAYER, &s.at, &rows.at, rows.n + 1, row->Hkv, row->D};
+    cr_assert_eq(w->backend->cache_append(w->stream, &a), HDL_OK);
+    size_t written = 0, touched = 0;
+    for (int32_t i = 0; i < rows.n; i++) {
+        if (rows.slot[i] != 0) continue;
+        const int32_t key_row = self ? rows.pos[i] * row->K + rows.beam[i] : rows.pos[i];
+        const int32_t page = (self ? s.self_pages : s.source_pages)[key_row / 16];
+        for (int32_t h = 0; h < row->Hkv; h++)
+            for (int32_t d = 0; d < row->D; d++, written += 2) {
+                cr_assert_eq(*find_element(pool, row, page, LAYER, key_row % 16, h, d, false), k[i * ld + h * row->D + d]);
+                cr_assert_eq(*find_element(pool, row, page, LAYER, key_row % 16, h, d, true), v[i * ld + h * row->D + d]);
+            }
+    }
+    for (size_t i = 0; i < pool->bytes / sizeof(float); i++) touched += pool->base[i] != 0.0f;
+    cr_assert_eq(touched, written, "rows of done slots and rows past the count go nowhere");
+    w->backend->kv_pool_close(pool);
+}
+
+Test(cache, rows_go_where_they_belong)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        op_world w;
+        cr_assert(op_open(&w, HDL_ISA_PLAIN, 10 + i));
+        check_row(&w, &table[i]);
+        op_close(&w);
+    }
+}

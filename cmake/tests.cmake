@@ -32,12 +32,12 @@ function(heddle_add_tool file folder)
   endif()
 endfunction()
 
-# label: unit, or what the name says: test_golden_*, test_cli_* (e2e), *_slow.
+# label: unit, or what kind and name say: *golden*, shell (e2e), thread, static, *_slow.
 function(heddle_register name kind file)
   set(label unit)
-  if(name MATCHES "^test_golden")
+  if(name MATCHES "golden")
     set(label golden)
-  elseif(name MATCHES "^test_(cli|program)" OR kind STREQUAL "shell")
+  elseif(kind STREQUAL "shell")
     set(label e2e)
   elseif(kind MATCHES "^(thread|static)$")
     set(label ${kind})

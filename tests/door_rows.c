@@ -48,14 +48,12 @@ static void change(door_set *set, const door_change_of *c)
     uint8_t *at = (uint8_t *)set + c->at;
     const int32_t i32 = c->type == AS_I32 ? (int32_t)c->value : 0;
     const int64_t i64 = c->type == AS_I64 ? (int64_t)c->value : 0;
-    const size_t size = c->type == AS_SIZE ? (size_t)c->value : 0;
     const float f32 = (float)c->value;
     void *const null = NULL;
     switch (c->type) {
     case AS_I32: memcpy(at, &i32, sizeof i32); break;
     case AS_I64: memcpy(at, &i64, sizeof i64); break;
     case AS_F32: memcpy(at, &f32, sizeof f32); break;
-    case AS_SIZE: memcpy(at, &size, sizeof size); break;
     case AS_NULL: memcpy(at, &null, sizeof null); break;
     }
 }
@@ -86,7 +84,6 @@ void door_change(door_set *set, const door_row *row)
     SLOT_ROW(op, options), SLOT_ROW(op, state), ROWS_ROW(op, count), ROWS_ROW(op, slot)
 
 static const door_row gemm_rows[] = {
-    {HDL_EINVAL, "gemm: struct_bytes = 8, this library expects 112 (set it with the _INIT macro)", {AT(gemm.struct_bytes), AS_SIZE, 8}, NONE},
     {HDL_EINVAL, "gemm: M = -1, allowed 0 and more", I32(gemm.M, -1), NONE},
     {HDL_EINVAL, "gemm: N = 0, allowed 1 and more", I32(gemm.N, 0), NONE},
     {HDL_EINVAL, "gemm: K = -3, allowed 1 and more", I32(gemm.K, -3), NONE},
@@ -135,7 +132,7 @@ static const door_row cache_append_rows[] = {
     {HDL_EINVAL, "cache_append: M = -1, allowed 0 and more", I32(cache_append.M, -1), NONE},
     {HDL_EINVAL, "cache_append: Hkv = 0, allowed 1 and more", I32(cache_append.Hkv, 0), NONE},
     {HDL_EINVAL, "cache_append: D = 10 is not a multiple of 4", I32(cache_append.D, 10), NONE},
-    {HDL_EINVAL, "cache_append: D = 4, allowed 8 to 256", I32(cache_append.D, 4), NONE},
+    {HDL_EINVAL, "cache_append: D = 3, allowed 4 to 256", I32(cache_append.D, 3), NONE},
     {HDL_EINVAL, "cache_append: layer = -1, allowed 0 and more", I32(cache_append.layer, -1), NONE},
     {HDL_OK, "empty", I32(cache_append.M, 0), NUL(cache_append.k)},
     NULL_ROW(cache_append, k), NULL_ROW(cache_append, v), NULL_ROW(cache_append, pool),
@@ -158,8 +155,8 @@ static const door_row attention_rows[] = {
     {HDL_EINVAL, "attention: H = 0, allowed 1 and more", I32(attention.H, 0), NONE},
     {HDL_EINVAL, "attention: Hkv = 0, allowed 1 and more", I32(attention.Hkv, 0), NONE},
     {HDL_ESHAPE, "attention: H = 5 is not a multiple of Hkv = 2", I32(attention.H, 5), NONE},
-    {HDL_EINVAL, "attention: D = 6, allowed 8 to 256", I32(attention.D, 6), NONE},
-    {HDL_EINVAL, "attention: D = 260, allowed 8 to 256", I32(attention.D, 260), NONE},
+    {HDL_EINVAL, "attention: D = 0, allowed 4 to 256", I32(attention.D, 0), NONE},
+    {HDL_EINVAL, "attention: D = 260, allowed 4 to 256", I32(attention.D, 260), NONE},
     {HDL_EINVAL, "attention: D = 9 is not a multiple of 4", I32(attention.D, 9), NONE},
     {HDL_EINVAL, "attention: scale = -inf, allowed finite values", F32(attention.scale, -INFINITY), NONE},
     {HDL_EINVAL, "attention: keep_alignment = 1, allowed 0 to 0", I32(attention.keep_alignment, 1), NONE},
@@ -272,7 +269,7 @@ HDL__OP_MAP(X)
 const door_op *door_ops(size_t *n)
 {
     static const door_op ops[] = {
-#define X(op) {#op, call_##op, op##_rows, sizeof op##_rows / sizeof op##_rows[0]},
+#define X(op) {#op, call_##op, AT(op), sizeof(hdl_##op##_args), op##_rows, sizeof op##_rows / sizeof op##_rows[0]},
         HDL__OP_MAP(X)
 #undef X
     };

@@ -26,7 +26,7 @@ typedef struct door_set {
     int                      no_args;       /* the call passes NULL */
 } door_set;
 
-typedef enum door_type { AS_I32, AS_I64, AS_F32, AS_SIZE, AS_NULL } door_type;
+typedef enum door_type { AS_I32, AS_I64, AS_F32, AS_NULL } door_type;
 
 /* Up to two fields of a set get new values. Offsets are into door_set. */
 typedef struct door_change_of { size_t at; door_type type; double value; } door_change_of;
@@ -40,6 +40,7 @@ typedef struct door_row {
 typedef struct door_op {
     const char     *name;
     hdl_status    (*call)(hdl_stream *, const door_set *);
+    size_t          args_at, args_bytes;    /* where its args stand in a set */
     const door_row *rows;
     size_t          n_rows;
 } door_op;

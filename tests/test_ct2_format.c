@@ -214,6 +214,44 @@ Test(ct2_format, attributes)
     }
 }
 
+/* Vocabularies under each name that a directory may use. */
+static const struct { const char *label, *name, *text, *name2, *text2; hdl_status status; const char *words; } lists[] = {
+    {"text", "shared_vocabulary.txt", "<unk>\n<s>\n</s>\na\nb\n", NULL, NULL, HDL_OK, NULL},
+    {"text without <unk>, which is appended", "shared_vocabulary.txt", "<s>\n</s>\na\nb\n", NULL, NULL, HDL_OK, NULL},
+    {"two", "source_vocabulary.json", "[\"<unk>\", \"1\", \"2\", \"3\", \"4\"]", "target_vocabulary.txt",
+     "<unk>\n<s>\n</s>\na\nb\n", HDL_OK, NULL},
+    {"target alone", "target_vocabulary.txt", "<unk>\n<s>\n</s>\na\nb\n", NULL, NULL, HDL_EIO, "source_vocabulary"},
+    {"source alone", "source_vocabulary.txt", "<unk>\n<s>\n</s>\na\nb\n", NULL, NULL, HDL_EIO, "target_vocabulary"},
+    {"several sources", "source_1_vocabulary.txt", "<unk>\n<s>\n</s>\na\nb\n", "target_vocabulary.txt",
+     "<unk>\n<s>\n</s>\na\nb\n", HDL_ENOSUPPORT, "source_1_vocabulary"},
+};
+
+Test(ct2_format, vocabulary_files)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        model_files m = {0};
+        make_ct2(&m, 6, NULL);
+        drop_file(&m, "shared_vocabulary.json");
+        put_text(&m, lists[i].name, lists[i].text);
+        if (lists[i].name2 != NULL) put_text(&m, lists[i].name2, lists[i].text2);
+        expect_load(&m, lists[i].label, lists[i].status, lists[i].words);
+        free_files(&m);
+    }
+}
+
+/* A revision 1 file, whose names are OpenNMT-tf's. */
+Test(ct2_format, names_of_the_first_revision)
+{
+    const variant v = {.bad_dtype = -1, .drop = "encoder/layer_0/ffn/linear_0/weight",
+                       .rename_to = "transformer/encoder/layer_0/ffn/conv1d/kernel:0"};
+    model_files m = {0};
+    make_ct2(&m, 1, &v);
+    expect_load(&m, "version 1", HDL_OK, NULL);
+    make_ct2(&m, 2, &v);
+    expect_load(&m, "version 2, revision 4", HDL_EFORMAT, "encoder/layer_0/ffn/linear_0/weight is missing");
+    free_files(&m);
+}
+
 Test(ct2_format, truncated_anywhere)
 {
     model_files m = {0};

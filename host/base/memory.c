@@ -1,4 +1,5 @@
 /* memory.c - the counted allocator, checked sizes, growing strings. */
+#define _GNU_SOURCE
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_uint_fast64_t alloc_count;
 static atomic_uint_fast64_t fail_at;    /* the count at which one allocation fails; 0 is off */
@@ -20,14 +22,31 @@ void hdl__alloc_fail_at(uint64_t n)
 bool hdl__mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 bool hdl__add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 
+/* Counts one allocation; false: this is the one that a test wants to fail. */
+static bool count_allocation(void)
+{
+    return atomic_fetch_add(&alloc_count, 1) + 1 != atomic_load(&fail_at);
+}
+
+void *hdl__pages_take(size_t bytes)
+{
+    if (!count_allocation()) return NULL;
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void hdl__pages_give(void *pages, size_t bytes)
+{
+    if (pages != NULL) munmap(pages, bytes);
+}
+
 void *hdl__calloc(size_t n, size_t size)
 {
     size_t bytes;
     if (!hdl__mul_size(n, size, &bytes) || !hdl__add_size(bytes, HDL__CACHE_LINE - 1, &bytes)) return NULL;
     bytes &= ~(size_t)(HDL__CACHE_LINE - 1);
     if (bytes == 0) bytes = HDL__CACHE_LINE;
-    uint64_t now = atomic_fetch_add(&alloc_count, 1) + 1;
-    if (now == atomic_load(&fail_at)) return NULL;
+    if (!count_allocation()) return NULL;
     void *block = aligned_alloc(HDL__CACHE_LINE, bytes);
     if (block != NULL) memset(block, 0, bytes);
     return block;

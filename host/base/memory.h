@@ -17,6 +17,9 @@ void *hdl__calloc(size_t n, size_t size);
 /* Grows or makes a block; contents up to `old_bytes` are kept, the rest is zero. On failure the old block lives on. */
 void *hdl__regrow(void *block, size_t old_bytes, size_t new_bytes);
 void  hdl__free(void *block);
+/* Zeroed pages straight from the kernel, which gives memory only where it is touched; counted like hdl__calloc. NULL: none left. */
+void *hdl__pages_take(size_t bytes);
+void  hdl__pages_give(void *pages, size_t bytes);    /* NULL is fine */
 char *hdl__strdup(const char *text);
 char *hdl__strndup(const char *text, size_t n);
 

@@ -6,6 +6,9 @@
 
 #define HDL__BLOCK_ALIGN 256u
 
+/* From here on blocks are pages of their own, which cost nothing until they are touched: pools are sized for the worst case. */
+#define HDL__PAGES_FROM_BYTES ((size_t)1 << 20)
+
 enum { HDL__MEMORY_DEVICE = 0 };    /* `kind` of hdl_memory_hooks */
 
 /* A block starts at a boundary after its base, and the base's address stands in the bytes before it. */
@@ -27,7 +30,7 @@ hdl_status hdl__cpu_alloc(hdl_backend_device *device, size_t bytes, void **block
             base = device->hooks.alloc(total, HDL__MEMORY_DEVICE, device->hooks.user);
             if (base != NULL) memset(base, 0, total);
         } else {
-            base = hdl__calloc(1, total);
+            base = total >= HDL__PAGES_FROM_BYTES ? hdl__pages_take(total) : hdl__calloc(1, total);
         }
     }
     HDL_CHECK(base != NULL, HDL_ENOMEM, "device memory: %zu bytes needed, %zu free", bytes, free_memory());
@@ -45,5 +48,6 @@ void hdl__cpu_free(hdl_backend_device *device, void *block, size_t bytes)
     void *base;
     memcpy(&base, (uint8_t *)block - sizeof base, sizeof base);
     if (device->has_hooks) device->hooks.free(base, bytes + HDL__BLOCK_EXTRA, HDL__MEMORY_DEVICE, device->hooks.user);
+    else if (bytes + HDL__BLOCK_EXTRA >= HDL__PAGES_FROM_BYTES) hdl__pages_give(base, bytes + HDL__BLOCK_EXTRA);
     else hdl__free(base);
 }

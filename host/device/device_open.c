@@ -34,7 +34,7 @@ static hdl_status check_options(const hdl_device_options *options)
               HDL_PRODUCTS_ONEDNN);
     const hdl_memory_hooks *hooks = options->hooks;
     HDL_CHECK(hooks == NULL || (hooks->alloc != NULL && hooks->free != NULL), HDL_EINVAL,
-              "device: options.hooks has only one of alloc and free, both are needed");
+              "device: options.hooks needs both alloc and free");
 done:
     return status;
 }

@@ -14,6 +14,7 @@ hdl_status hdl_weight_pack(hdl_device *device, const hdl_pack_args *args, hdl_we
     HDL_TRY(hdl__door_range(op, "K", args->K, 1, INT32_MAX));
     /* AUTO is the caller's to resolve: only he knows what the weights were stored as */
     HDL_TRY(hdl__door_range(op, "compute", (int32_t)args->compute, HDL_COMPUTE_F32, HDL_COMPUTE_INT8));
+    HDL_TRY(hdl__door_range(op, "use", (int32_t)args->use, HDL_PACK_FOR_ALL, HDL_PACK_FOR_LOGITS));
     HDL_CHECK(args->rank == 0 && args->ranks == 1, HDL_ENOSUPPORT,
               "%s: rank %d of %d, only 0 of 1 is offered so far", op, args->rank, args->ranks);
     HDL_TRY(hdl__door_range(op, "n_parts", args->n_parts, 1, INT32_MAX));

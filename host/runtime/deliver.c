@@ -89,7 +89,10 @@ void *hdl__delivery_main(void *translator)
         if (ticket->on_done != NULL) ticket->on_done(ticket, ticket->user);
         hdl__ticket_unref(ticket);
         pthread_mutex_lock(&t->hub->mutex);
-        if (--t->n_open == 0) pthread_cond_broadcast(&t->work);    /* a draining close waits for this */
+        if (--t->n_open == 0) {     /* a draining close waits for this */
+            hdl__recall_assistants_locked(t, NULL);
+            pthread_cond_broadcast(&t->work);
+        }
         pthread_mutex_unlock(&t->hub->mutex);
     }
     return NULL;

@@ -65,7 +65,9 @@ typedef struct hdl__lane_stats {
     uint64_t steps, rows, encoder_passes, source_tokens, sentences, restarts;
 } hdl__lane_stats;
 
-typedef struct hdl__lane {
+typedef struct hdl__lane hdl__lane;
+
+struct hdl__lane {
     hdl_translator     *translator;
     const hdl__network *network;
     hdl__lane_plan      plan;
@@ -97,11 +99,14 @@ typedef struct hdl__lane {
     uint64_t            admissions;
     bool                lost;               /* the device failed; every request fails from now on */
     char                lost_line[256];
+    bool                busy;               /* has residents; guarded by the hub's mutex */
+    hdl__lane          *assisting;          /* the busy lane whose ops this idle one joins; guarded by the hub's mutex */
+    volatile int        assist_stop;        /* not 0: come back; set under the hub's mutex, read without */
     bool                abandon;            /* closing without draining: what is seated is dropped */
     const hdl__probe   *encoder_probe, *decoder_probe;  /* of the next passes; NULL but for attention maps */
     hdl__lane_stats     stats;              /* the lane's own */
     hdl__lane_stats     published;          /* copied under the hub's mutex, for readers */
-} hdl__lane;
+};
 
 /* Sizes from options and network. HDL_EINVAL when pool_bytes is too small for one sentence of full length (says both numbers). */
 hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out);

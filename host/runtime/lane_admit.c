@@ -81,7 +81,11 @@ static hdl_status take_sentences(hdl__lane *lane, hdl__resident **taken, int32_t
         taken[(*n_taken)++] = resident;
         tokens += s->S;
     }
-    if (*n_taken > 0) pthread_cond_broadcast(&t->room);
+    if (*n_taken > 0) {
+        pthread_cond_broadcast(&t->room);
+        lane->busy = true;
+        if (t->n_idle > 0 && t->queue.n == 0) pthread_cond_broadcast(&t->work);    /* idle lanes may join in */
+    }
     pthread_mutex_unlock(&t->hub->mutex);
     return status;
 }

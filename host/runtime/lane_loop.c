@@ -43,17 +43,50 @@ static void drop_unwanted(hdl__lane *lane)
     }
 }
 
+void hdl__recall_assistants_locked(hdl_translator *translator, const hdl__lane *lane)
+{
+    for (int32_t i = 0; i < translator->n_lanes; i++) {
+        hdl__lane *other = &translator->lanes[i];
+        if (other->assisting != NULL && (lane == NULL || other->assisting == lane))
+            __atomic_store_n(&other->assist_stop, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static hdl__lane *find_busy(hdl_translator *t)
+{
+    for (int32_t i = 0; i < t->n_lanes; i++)
+        if (t->lanes[i].busy) return &t->lanes[i];
+    return NULL;
+}
+
+/* Nothing waits: joins the ops of a lane that works, if the backend offers that, else sleeps. With the mutex held. */
+static void pass_time_locked(hdl_translator *t, hdl__lane *lane)
+{
+    hdl__lane *other = find_busy(t);
+    if (other != NULL && hdl__device_table(t->network->device)->stream_assist != NULL) {
+        lane->assisting = other;
+        __atomic_store_n(&lane->assist_stop, 0, __ATOMIC_RELEASE);
+        pthread_mutex_unlock(&t->hub->mutex);
+        hdl__stream_assist(other->stream, &lane->assist_stop);
+        pthread_mutex_lock(&t->hub->mutex);
+        lane->assisting = NULL;
+        return;
+    }
+    t->n_idle++;
+    pthread_cond_wait(&t->work, &t->hub->mutex);
+    t->n_idle--;
+}
+
 /* Waits for work; false: the translator closes and nothing is left to do. */
 static bool wait_for_work(hdl__lane *lane)
 {
     hdl_translator *t = lane->translator;
     pthread_mutex_lock(&t->hub->mutex);
     lane->published = lane->stats;
-    while (lane->n_residents == 0 && t->queue.n == 0 && !(t->closing && (!t->drain || t->n_open == 0))) {
-        t->n_idle++;
-        pthread_cond_wait(&t->work, &t->hub->mutex);
-        t->n_idle--;
-    }
+    lane->busy = lane->n_residents > 0;
+    if (!lane->busy) hdl__recall_assistants_locked(t, lane);
+    while (lane->n_residents == 0 && t->queue.n == 0 && !(t->closing && (!t->drain || t->n_open == 0)))
+        pass_time_locked(t, lane);
     lane->abandon = t->closing && !t->drain;
     const bool go_on = lane->n_residents > 0 || t->queue.n > 0;
     pthread_mutex_unlock(&t->hub->mutex);

@@ -111,6 +111,7 @@ static void enqueue(hdl_translator *t, hdl_ticket *ticket, int64_t deadline_us)
         }
         hdl__queue_push(&t->queue, s);
     }
+    if (ticket->n_pieces > 0) hdl__recall_assistants_locked(t, NULL);
     if (ticket->n_pieces == 0)
         hdl__deliver_locked(t, ticket);
     else if (ticket->n_pieces == 1)
@@ -188,6 +189,7 @@ void hdl_ticket_cancel(hdl_ticket *ticket)
     pthread_mutex_lock(&hub->mutex);
     if (!ticket->done && hub->translator != NULL) {
         hub->translator->n_urgent++;
+        hdl__recall_assistants_locked(hub->translator, NULL);
         pthread_cond_broadcast(&hub->translator->work);
     }
     pthread_mutex_unlock(&hub->mutex);

@@ -147,6 +147,7 @@ static void stop_threads(hdl_translator *t, bool drain)
         hdl__sentence_fail(s, HDL_ECANCELLED, "the translator was closed");
         if (--s->ticket->n_open == 0) hdl__deliver_locked(t, s->ticket);
     }
+    hdl__recall_assistants_locked(t, NULL);
     pthread_cond_broadcast(&t->work);
     pthread_cond_broadcast(&t->room);
     pthread_mutex_unlock(&t->hub->mutex);

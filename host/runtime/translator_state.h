@@ -83,6 +83,8 @@ hdl_status hdl__search_resolve(hdl_translator *translator, const hdl_search_opti
 void hdl__sentence_complete(hdl_translator *translator, hdl__sentence *sentence, hdl__lane *lane);
 /* Sets a failure; the first one of a sentence stays. */
 void hdl__sentence_fail(hdl__sentence *sentence, hdl_status status, const char *line);
+/* With the mutex held: idle lanes that joined another's ops (of `lane`; NULL: any) come back to look for work. */
+void hdl__recall_assistants_locked(hdl_translator *translator, const hdl__lane *lane);
 /* With the mutex held: takes cancelled and late sentences out of the queue and completes them. */
 void hdl__queue_sweep_locked(hdl_translator *translator);
 

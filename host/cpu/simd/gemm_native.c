@@ -18,11 +18,11 @@ HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m
 {
     const uint8_t *x = (const uint8_t *)t->x + m0 * t->ldx;
     const int8_t *w = t->w;
-    __m512i sum[HDL__TILE_ROWS][HDL__TILE_VECTORS];
+    vi sum[HDL__TILE_ROWS][HDL__TILE_VECTORS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sum[r][v] = _mm512_loadu_si512(t->w_start + v * HDL__VF_LANES);
+        for (int v = 0; v < vectors; ++v) sum[r][v] = (vi)_mm512_loadu_si512(t->w_start + v * HDL__VF_LANES);
     for (int32_t k = 0; k < t->K; k += HDL__QUAD, w += vectors * HDL__VF_BYTES) {
         __m512i quads[HDL__TILE_VECTORS];
 #pragma GCC unroll 4
@@ -33,7 +33,7 @@ HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m
             memcpy(&input, x + r * t->ldx + k, sizeof input);
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; ++v)
-                sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], _mm512_set1_epi32(input), quads[v]);
+                sum[r][v] = (vi)_mm512_dpbusd_epi32((__m512i)sum[r][v], _mm512_set1_epi32(input), quads[v]);
         }
     }
 #pragma GCC unroll 6
@@ -42,7 +42,7 @@ HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v)
             vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES,
-                     (vf)_mm512_cvtepi32_ps(sum[r][v]) * unscale * vf_load(t->w_unscale + v * HDL__VF_LANES));
+                     (vf)_mm512_cvtepi32_ps((__m512i)sum[r][v]) * unscale * vf_load(t->w_unscale + v * HDL__VF_LANES));
     }
 }
 

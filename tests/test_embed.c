@@ -1,0 +1,218 @@
+/* test_embed.c - embedding rows of every stored dtype at odd addresses, positions, ids of -1; GLU and row gathering. */
+#include "op_fixture.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+enum { V = 11, POSITIONS = 6, M = 7 };
+
+typedef struct embed_row {
+    hdl_dtype dtype;
+    int32_t   E, n_scale;           /* scales of the table: none, one, one a row */
+    bool      positions, transposed;
+    float     scale;
+} embed_row;
+
+static const embed_row table[] = {
+    {HDL_F32, 64, 0, true, false, 8.0f},  {HDL_F32, 1, 0, false, false, 1.0f},   {HDL_F16, 256, 0, true, false, 16.0f},
+    {HDL_F16, 20, 1, true, true, 1.0f},   {HDL_BF16, 40, 0, false, false, 2.0f}, {HDL_I8, 36, V, true, false, 6.0f},
+    {HDL_I8, 256, 1, false, false, 1.0f}, {HDL_I16, 33, 1, true, false, 1.0f},   {HDL_I16, 64, V, true, true, 3.0f},
+};
+
+/* Bits of a stored value, and what they mean, written independently of the library. */
+static double store_value(op_world *w, hdl_dtype dtype, uint8_t *to)
+{
+    const float f = op_normal(w);
+    const int16_t i16 = (int16_t)(op_below(w, 65535) - 32767);
+    const int8_t i8 = (int8_t)(op_below(w, 255) - 127);
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    const uint16_t high = (uint16_t)(bits >> 16);
+    const uint16_t half = (uint16_t)op_below(w, 0x7c00) | (uint16_t)(op_below(w, 2) << 15);    /* finite, subnormal or not */
+    const double fraction = (half & 0x3ff) / 1024.0, sign = half >> 15 ? -1.0 : 1.0;
+    const int exponent = (half >> 10) & 31;
+    switch (dtype) {
+    case HDL_F32: memcpy(to, &f, 4); return (double)f;
+    case HDL_F16: memcpy(to, &half, 2); return sign * (exponent == 0 ? ldexp(fraction, -14) : ldexp(1.0 + fraction, exponent - 15));
+    case HDL_BF16: memcpy(to, &high, 2); bits &= 0xffff0000u; { float v; memcpy(&v, &bits, 4); return (double)v; }
+    case HDL_I8: memcpy(to, &i8, 1); return i8;
+    default: memcpy(to, &i16, 2); return i16;
+    }
+}
+
+static size_t size_of(hdl_dtype dtype) { return dtype == HDL_F32 ? 4 : dtype == HDL_I8 ? 1 : 2; }
+
+typedef struct embed_case {
+    hdl_embedding *table;
+    double         value[V * 256];      /* [V, E], as stored over scale */
+    float         *positions;
+} embed_case;
+
+static void make_case(op_world *w, const embed_row *row, embed_case *c)
+{
+    const size_t E = (size_t)row->E, size = size_of(row->dtype);
+    uint8_t *bytes = (uint8_t *)op_host(w, V * E * size + 1) + 1;   /* odd address */
+    float scale[V];
+    for (int32_t v = 0; v < V; v++) scale[v] = 1.0f + (float)op_uniform(w) * 100.0f;
+    for (size_t v = 0; v < V; v++)
+        for (size_t e = 0; e < E; e++) {
+            c->value[v * E + e] = store_value(w, row->dtype, bytes + (row->transposed ? e * V + v : v * E + e) * size);
+            if (row->n_scale > 0) c->value[v * E + e] /= (double)scale[row->n_scale == 1 ? 0 : v];
+        }
+    const hdl_pack_part part = {bytes, row->dtype, V, row->transposed, row->n_scale > 0 ? scale : NULL, row->n_scale};
+    cr_assert_eq(w->backend->embedding_open(w->device, &part, row->E, &c->table), HDL_OK);
+    c->positions = op_normals(w, POSITIONS * E);
+}
+
+static void check_embedding(const embed_row *row, const embed_case *c, const float *y, int32_t id, int32_t pos)
+{
+    for (int32_t e = 0; e < row->E; e++) {
+        double expected = id < 0 ? 0.0 : c->value[id * row->E + e] * (double)row->scale;
+        const double size = fabs(expected);
+        if (row->positions) expected += (double)c->positions[pos * row->E + e];
+        const double error = fabs((double)y[e] - expected), allowed = (2.0 * size + fabs(expected)) * 0x1p-23 + 1e-45;
+        cr_assert(error <= allowed, "id %d, element %d: %g, not %g", id, e, (double)y[e], expected);
+    }
+}
+
+static void check_row(op_world *w, const embed_row *row)
+{
+    static embed_case c;
+    static const int32_t ids[M] = {0, -1, 10, 3, 3, 7, 1}, pos[M] = {0, 1, 5, 2, 3, 4, 4};
+    make_case(w, row, &c);
+    const size_t E = (size_t)row->E, bytes = M * E * sizeof(float);
+    float *y = op_host(w, bytes), *marks = op_copies(w, M * E, 9.0f);
+    hdl_embed_args a = {
+        .struct_bytes = sizeof a, .table = c.table, .n_positions = POSITIONS, .ids = op_device(w, ids, sizeof ids),
+        .pos = op_device(w, pos, sizeof pos), .y = op_device(w, NULL, bytes), .M = M, .E = row->E, .scale = row->scale,
+        .positions = row->positions ? op_device(w, c.positions, POSITIONS * E * sizeof(float)) : NULL,
+    };
+    cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
+    op_fetch(w, y, a.y, bytes);
+    for (int32_t i = 0; i < M; i++) check_embedding(row, &c, y + (size_t)i * E, ids[i], pos[i]);
+
+    op_slots s = {.n = 3};      /* by rows: slot 1 is done, the last row is past the count */
+    for (int32_t i = 0; i < 3; i++) s.options[i] = op_options(4, 8, 4);
+    s.state[1].done = 1;
+    for (int32_t i = 0; i < 3 * HDL_MAX_BEAM; i++) s.token[i] = op_below(w, V + 1) - 1;
+    op_slots_make(w, &s, V);
+    op_slots_send(w, &s);
+    op_rows rows = op_rows_make(w, M);
+    for (int32_t i = 0; i < 6; i++) op_row_add(&rows, i / 2, i % 2 * 3, i / 2 + 1);
+    op_rows_send(w, &rows);
+    a.ids = a.pos = NULL;
+    a.slots = &s.at;
+    a.rows = &rows.at;
+    op_send(w, a.y, marks, bytes);
+    cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
+    op_fetch(w, y, a.y, bytes);
+    for (int32_t i = 0; i < 6; i++) {
+        if (i / 2 == 1) cr_assert_eq(y[(size_t)i * E], 9.0f, "a row of a done slot was written");
+        else check_embedding(row, &c, y + (size_t)i * E, s.token[i / 2 * HDL_MAX_BEAM + i % 2 * 3], i / 2 + 1);
+    }
+    cr_assert_eq(y[6 * E], 9.0f, "a row past the count was written");
+    w->backend->embedding_close(c.table);
+}
+
+static void check_table(hdl_isa isa)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        op_world w;
+        if (!op_open(&w, isa, 500 + i)) return;
+        check_row(&w, &table[i]);
+        w.backend->embedding_close(NULL);
+        op_close(&w);
+    }
+}
+
+Test(embed, plain) { check_table(HDL_ISA_PLAIN); }
+Test(embed, avx2) { check_table(HDL_ISA_AVX2); }
+Test(embed, avx512) { check_table(HDL_ISA_AVX512); }
+
+/* All 65,536 halves as the processor's own conversion, and as arithmetic, reads them. */
+Test(embed, every_half)
+{
+    static uint16_t halves[65536];
+    static float y[OP_N_ISA][65536];
+    int n = 0;
+    for (size_t i = 0; i < 65536; i++) halves[i] = (uint16_t)i;
+    for (int i = 0; i < OP_N_ISA; i++) {
+        op_world w;
+        if (!op_open(&w, op_isas[i], 1)) continue;
+        const hdl_pack_part part = {halves, HDL_F16, 256, 0, NULL, 0};
+        hdl_embedding *all = NULL;
+        cr_assert_eq(w.backend->embedding_open(w.device, &part, 256, &all), HDL_OK);
+        int32_t ids[256];
+        for (int32_t id = 0; id < 256; id++) ids[id] = id;
+        const hdl_embed_args a = {.struct_bytes = sizeof a, .table = all, .ids = op_device(&w, ids, sizeof ids),
+                                  .y = op_device(&w, NULL, sizeof y[0]), .M = 256, .E = 256, .scale = 1.0f};
+        cr_assert_eq(w.backend->embed(w.stream, &a), HDL_OK);
+        op_fetch(&w, y[n++], a.y, sizeof y[0]);
+        w.backend->embedding_close(all);
+        op_close(&w);
+    }
+    for (size_t i = 0; i < 65536; i++) {
+        const int exponent = (int)(i >> 10) & 31;
+        const double fraction = (double)(i & 0x3ff) / 1024.0, sign = i >> 15 ? -1.0 : 1.0;
+        const double value = sign * (exponent == 0 ? ldexp(fraction, -14) : ldexp(1.0 + fraction, exponent - 15));
+        for (int k = 0; k < n; k++) {
+            if (exponent < 31) cr_assert_eq((double)y[k][i], value, "half 0x%04zx is %g, not %g", i, (double)y[k][i], value);
+            else cr_assert(fraction == 0.0 ? isinf(y[k][i]) : isnan(y[k][i]), "half 0x%04zx", i);
+        }
+    }
+}
+
+static double activate(double x, int act)
+{
+    switch (act) {
+    case HDL_ACT_RELU: return x < 0.0 ? 0.0 : x;
+    case HDL_ACT_GELU_TANH: return 0.5 * x * (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case HDL_ACT_SWISH: return x / (1.0 + exp(-x));
+    case HDL_ACT_GELU_ERF: return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+    case HDL_ACT_GELU_SIGMOID: return x / (1.0 + exp(-1.702 * x));
+    case HDL_ACT_TANH: return tanh(x);
+    case HDL_ACT_SIGMOID: return 1.0 / (1.0 + exp(-x));
+    default: return x;
+    }
+}
+
+Test(embed, glu_of_every_activation)
+{
+    enum { ROWS = 4, LIVE = 3, F = 37, LDU = 40, LDG = 41, LDY = 40 };
+    for (int i = 0; i < OP_N_ISA * HDL_N_ACTIVATIONS; i++) {
+        op_world w;
+        if (!op_open(&w, op_isas[i / HDL_N_ACTIVATIONS], 600 + (uint64_t)i)) continue;
+        float *up = op_normals(&w, ROWS * LDU), *gate = op_normals(&w, ROWS * LDG), y[ROWS * LDY];
+        const int32_t live = LIVE;
+        hdl_glu_args a = {.struct_bytes = sizeof a, .up = op_device(&w, up, ROWS * LDU * 4), .ldu = LDU,
+                          .gate = op_device(&w, gate, ROWS * LDG * 4), .ldg = LDG, .ldy = LDY,
+                          .count = op_device(&w, &live, sizeof live), .M = ROWS, .F = F,
+                          .act = (hdl_activation)(i % HDL_N_ACTIVATIONS)};
+        a.y = (void *)a.up;
+        cr_assert_eq(w.backend->glu(w.stream, &a), HDL_OK);
+        op_fetch(&w, y, a.y, sizeof y);
+        for (int m = 0; m < ROWS; m++)
+            for (int f = 0; f < LDU; f++) {
+                const double value = activate((double)up[m * LDU + f], i % HDL_N_ACTIVATIONS) * (double)gate[m * LDG + f];
+                if (m >= LIVE || f >= F) cr_assert_eq(y[m * LDY + f], up[m * LDU + f], "written past the row or the count");
+                else cr_assert_lt(fabs((double)y[m * LDY + f] - value), 1e-6 * (1.0 + fabs(value)));
+            }
+        op_close(&w);
+    }
+}
+
+Test(embed, gather)
+{
+    enum { E = 5, FROM = 4, TO = 6 };
+    static const int32_t index[TO] = {3, 0, 0, 2, 1, 3};
+    op_world w;
+    cr_assert(op_open(&w, HDL_ISA_PLAIN, 3));
+    float *x = op_normals(&w, FROM * E), y[TO * E];
+    const hdl_gather_rows_args a = {sizeof a, op_device(&w, x, FROM * E * 4), op_device(&w, index, sizeof index),
+                                    op_device(&w, NULL, sizeof y), TO, E};
+    cr_assert_eq(w.backend->gather_rows(w.stream, &a), HDL_OK);
+    op_fetch(&w, y, a.y, sizeof y);
+    for (int i = 0; i < TO; i++) cr_assert_eq(memcmp(y + i * E, x + index[i] * E, E * sizeof(float)), 0);
+    op_close(&w);
+}

@@ -14,7 +14,7 @@ import ctranslate2_peer     # noqa: E402 (the path is set above)
 
 BASE_LAYERS, BASE_WIDTH, BASE_HEADS, BASE_FFN, BASE_WORDS = 6, 512, 8, 2048, 32000
 SEED = 11
-BASE_LINES = 128
+BASE_LINES = 64
 BASE_LENGTHS = (5, 45)      # source tokens of a line: like edited text
 
 
@@ -45,7 +45,8 @@ def prepare(out, shipped, text):
     (out / "base.tokens").write_text("".join(
         " ".join([draw.choice(words) for _ in range(draw.randint(*BASE_LENGTHS))] + ["</s>"]) + "\n" for _ in range(BASE_LINES)))
     for name, model in (("shipped", shipped), ("base", out / "base")):
-        ctranslate2_peer.convert(model, out / f"{name}.ct2")
+        ctranslate2_peer.convert(model, out / f"{name}.ct2.f32")
+        ctranslate2_peer.convert(model, out / f"{name}.ct2.int8", quantization="int8")
 
 
 if __name__ == "__main__":

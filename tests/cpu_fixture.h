@@ -7,6 +7,7 @@
 #include "cpu/gemm_onednn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* native: dot instructions (VNNI, AVX512_BF16) are used where the processor has them */
 typedef struct cpu_variant { const char *name; hdl_isa isa; hdl_products products; bool native; } cpu_variant;

@@ -19,28 +19,36 @@ void door_fill(door_set *s)
     hdl_kv_pool *pool = (hdl_kv_pool *)(void *)bytes;
     const hdl_embedding *table = (const hdl_embedding *)(const void *)bytes;
     memset(s, 0, sizeof *s);
-    s->slots = (hdl_slots){4, 100, options, states, ints[0], floats[7], bytes, offsets, ints[1], ints[2], ints[3], 2, 2};
+    s->slots = (hdl_slots){4, 100, options, states, ints[0], floats[7], bytes, offsets, ints[1], ints[2],
+                           ints[3], 2, 2};
     s->rows = (hdl_rows){ints[4], ints[4], ints[4], ints[4], ints[5], ints[5]};
-    s->gemm = (hdl_gemm_args)HDL_GEMM_ARGS_INIT;
-    s->gemm = (hdl_gemm_args){sizeof s->gemm, floats[0], 8, w, floats[1], floats[2], 16, floats[3], 16, ints[4], NULL, 4, 16, 8, HDL_ACT_RELU};
-    s->norm = (hdl_norm_args){sizeof s->norm, floats[0], floats[1], floats[2], floats[3], floats[4], floats[5], ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER};
-    s->embed = (hdl_embed_args){sizeof s->embed, table, floats[0], 64, NULL, NULL, &s->slots, &s->rows, floats[1], 4, 16, 1.0f};
-    s->cache_append = (hdl_cache_append_args){sizeof s->cache_append, HDL_KEYS_SELF_PAGES, floats[0], floats[1], 16, pool, 0, &s->slots, &s->rows, 4, 2, 8};
+    s->gemm = (hdl_gemm_args){sizeof s->gemm, floats[0], 8, w, floats[1], floats[2], 16, floats[3], 16, ints[4],
+                              NULL, 4, 16, 8, HDL_ACT_RELU};
+    s->norm = (hdl_norm_args){sizeof s->norm, floats[0], floats[1], floats[2], floats[3], floats[4], floats[5],
+                              ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER};
+    s->embed = (hdl_embed_args){sizeof s->embed, table, floats[0], 64, NULL, NULL, &s->slots, &s->rows, floats[1],
+                                4, 16, 1.0f};
+    s->cache_append = (hdl_cache_append_args){sizeof s->cache_append, HDL_KEYS_SELF_PAGES, floats[0], floats[1], 16,
+                                              pool, 0, &s->slots, &s->rows, 4, 2, 8};
     s->attention = (hdl_attention_args){
-        .struct_bytes = sizeof s->attention, .keys = HDL_KEYS_SELF_PAGES, .q = floats[0], .ldq = 32, .out = floats[1], .ldo = 32,
-        .M = 4, .H = 4, .Hkv = 2, .D = 8, .scale = 0.5f, .k = floats[2], .v = floats[3], .ldkv = 16, .cu_q = ints[0],
+        .struct_bytes = sizeof s->attention, .keys = HDL_KEYS_SELF_PAGES, .q = floats[0], .ldq = 32, .out = floats[1],
+        .ldo = 32, .M = 4, .H = 4, .Hkv = 2, .D = 8, .scale = 0.5f, .k = floats[2], .v = floats[3], .ldkv = 16,
+        .cu_q = ints[0],
         .cu_k = ints[0], .n_seq = 2, .pool = pool, .slots = &s->slots, .rows = &s->rows, .probs = floats[4], .ldp = 10,
         .probs_first = 1, .probs_heads = 3,
     };
-    s->quantise_rows = (hdl_quantise_rows_args){sizeof s->quantise_rows, floats[0], 8, (int8_t *)bytes, floats[1], 4, 8};
+    s->quantise_rows = (hdl_quantise_rows_args){sizeof s->quantise_rows, floats[0], 8, (int8_t *)bytes, floats[1],
+                                                4, 8};
     s->gather_rows = (hdl_gather_rows_args){sizeof s->gather_rows, floats[0], ints[0], floats[1], 4, 8};
     s->glu = (hdl_glu_args){sizeof s->glu, floats[0], floats[1], 8, 8, floats[2], 8, ints[4], 4, 8, HDL_ACT_SWISH};
     const hdl_edits edits = {ints[6], ints[7], 8};
     const hdl_candidates candidates = {ints[6], floats[4], ints[7]};
     s->logit_edits = (hdl_logit_edits_args){sizeof s->logit_edits, &s->slots, &s->rows, edits, 4};
-    s->logit_reduce = (hdl_logit_reduce_args){sizeof s->logit_reduce, floats[0], w, NULL, &s->slots, &s->rows, edits, candidates, 4, 100, 16};
+    s->logit_reduce = (hdl_logit_reduce_args){sizeof s->logit_reduce, floats[0], w, NULL, &s->slots, &s->rows, edits,
+                                              candidates, 4, 100, 16};
     s->beam_step = (hdl_beam_step_args){sizeof s->beam_step, &s->slots, &s->rows, candidates, 4};
-    s->token_logprobs = (hdl_token_logprobs_args){sizeof s->token_logprobs, floats[0], w, NULL, ints[0], floats[1], 4, 100, 16, -1};
+    s->token_logprobs = (hdl_token_logprobs_args){sizeof s->token_logprobs, floats[0], w, NULL, ints[0], floats[1], 4,
+                                                  100, 16, -1};
 }
 
 static void change(door_set *set, const door_change_of *c)
@@ -142,7 +150,8 @@ static const door_row cache_append_rows[] = {
     {HDL_EINVAL, "cache_append: slots->self_stride = 0, allowed 1 and more", I32(slots.self_stride, 0), NONE},
     {HDL_OK, "", NUL(rows.beam), I32(cache_append.keys, 2)},
     {HDL_EINVAL, "cache_append: slots->source_pages is NULL", NUL(slots.source_pages), I32(cache_append.keys, 2)},
-    {HDL_EINVAL, "cache_append: slots->source_stride = 0, allowed 1 and more", I32(slots.source_stride, 0), I32(cache_append.keys, 2)},
+    {HDL_EINVAL, "cache_append: slots->source_stride = 0, allowed 1 and more", I32(slots.source_stride, 0),
+     I32(cache_append.keys, 2)},
     {HDL_OK, "", NUL(slots.source_pages), NUL(slots.history)},
 };
 
@@ -160,7 +169,8 @@ static const door_row attention_rows[] = {
     {HDL_EINVAL, "attention: D = 9 is not a multiple of 4", I32(attention.D, 9), NONE},
     {HDL_EINVAL, "attention: scale = -inf, allowed finite values", F32(attention.scale, -INFINITY), NONE},
     {HDL_EINVAL, "attention: keep_alignment = 1, allowed 0 to 0", I32(attention.keep_alignment, 1), NONE},
-    {HDL_EINVAL, "attention: keep_alignment = 2, allowed 0 to 1", I32(attention.keep_alignment, 2), I32(attention.keys, 2)},
+    {HDL_EINVAL, "attention: keep_alignment = 2, allowed 0 to 1", I32(attention.keep_alignment, 2),
+     I32(attention.keys, 2)},
     {HDL_EINVAL, "attention: probs_first = 4, allowed 0 to 3", I32(attention.probs_first, 4), NONE},
     {HDL_EINVAL, "attention: probs_heads = 4, allowed 1 to 3", I32(attention.probs_heads, 4), NONE},
     {HDL_EINVAL, "attention: probs_heads = 0, allowed 1 to 3", I32(attention.probs_heads, 0), NONE},
@@ -222,7 +232,8 @@ static const door_row glu_rows[] = {
 static const door_row logit_edits_rows[] = {
     {HDL_EINVAL, "logit_edits: R = -1, allowed 0 and more", I32(logit_edits.R, -1), NONE},
     {HDL_OK, "empty", I32(logit_edits.R, 0), NUL(logit_edits.slots)},
-    ROW_LIST_ROWS(logit_edits), SLOT_ROW(logit_edits, history), SLOT_ROW(logit_edits, history_off), SLOT_ROW(logit_edits, side),
+    ROW_LIST_ROWS(logit_edits), SLOT_ROW(logit_edits, history), SLOT_ROW(logit_edits, history_off),
+    SLOT_ROW(logit_edits, side),
     ROWS_ROW(logit_edits, beam), ROWS_ROW(logit_edits, pos),
     {HDL_EINVAL, "logit_edits: slots->V = 0, allowed 1 and more", I32(slots.V, 0), NONE},
     {HDL_EINVAL, "logit_edits: edits.stride = 0, allowed 1 and more", I32(logit_edits.edits.stride, 0), NONE},
@@ -258,11 +269,15 @@ static const door_row token_logprobs_rows[] = {
     {HDL_EINVAL, "token_logprobs: pad_id = 100, allowed -1 to 99", I32(token_logprobs.pad_id, 100), NONE},
     {HDL_OK, "", I32(token_logprobs.pad_id, 99), NONE},
     {HDL_OK, "empty", I32(token_logprobs.M, 0), NUL(token_logprobs.x)},
-    NULL_ROW(token_logprobs, x), NULL_ROW(token_logprobs, w), NULL_ROW(token_logprobs, ids), NULL_ROW(token_logprobs, logprob),
+    NULL_ROW(token_logprobs, x), NULL_ROW(token_logprobs, w), NULL_ROW(token_logprobs, ids),
+    NULL_ROW(token_logprobs, logprob),
 };
 
-#define X(op) \
-    static hdl_status call_##op(hdl_stream *stream, const door_set *set) { return hdl_##op(stream, set->no_args ? NULL : &set->op); }
+#define X(op)                                                            \
+    static hdl_status call_##op(hdl_stream *stream, const door_set *set) \
+    {                                                                    \
+        return hdl_##op(stream, set->no_args ? NULL : &set->op);         \
+    }
 HDL__OP_MAP(X)
 #undef X
 

@@ -36,7 +36,8 @@ static void drop(const void *object, const char *name)
 HDL__OP_MAP(X)
 #undef X
 
-static hdl_status fake_open_device(int i, const hdl_device_options *o, const hdl_backend_host *h, hdl_backend_device **d)
+static hdl_status fake_open_device(int i, const hdl_device_options *o, const hdl_backend_host *h,
+                                   hdl_backend_device **d)
 {
     (void)i, (void)o, (void)h, (void)d;
     return hdl__fail(HDL_EDEVICE, "fake: cannot be opened");
@@ -63,13 +64,20 @@ static void fake_free(hdl_backend_device *d, void *block, size_t bytes)
     free(block);
     drop(d, "free");
 }
-static hdl_status fake_stream_create(hdl_backend_device *d, hdl_backend_stream **s) { return make(d, "stream_create", s); }
+static hdl_status fake_stream_create(hdl_backend_device *d, hdl_backend_stream **s)
+{
+    return make(d, "stream_create", s);
+}
 static hdl_status fake_stream_wrap(hdl_backend_device *d, void *native, hdl_backend_stream **s)
 {
     (void)native;
     return make(d, "stream_wrap", s);
 }
-static hdl_status fake_reserve(hdl_backend_stream *s, const hdl_stream_limits *l) { (void)l; return note(s, "reserve"); }
+static hdl_status fake_reserve(hdl_backend_stream *s, const hdl_stream_limits *l)
+{
+    (void)l;
+    return note(s, "reserve");
+}
 static void fake_stream_close(hdl_backend_stream *s) { drop(s, "stream_close"); }
 static hdl_status fake_wait(hdl_backend_stream *s) { return note(s, "wait"); }
 static hdl_status fake_copy(hdl_backend_stream *s, void *to, const void *from, size_t bytes)
@@ -78,16 +86,31 @@ static hdl_status fake_copy(hdl_backend_stream *s, void *to, const void *from, s
     if (status == HDL_OK) memcpy(to, from, bytes);
     return status;
 }
-static hdl_status fake_event_create(hdl_backend_device *d, hdl_backend_event **e) { return make(d, "event_create", e); }
+static hdl_status fake_event_create(hdl_backend_device *d, hdl_backend_event **e)
+{
+    return make(d, "event_create", e);
+}
 static void fake_event_close(hdl_backend_event *e) { drop(e, "event_close"); }
-static hdl_status fake_event_record(hdl_backend_stream *s, hdl_backend_event *e) { (void)e; return note(s, "event_record"); }
-static hdl_status fake_event_wait(hdl_backend_stream *s, hdl_backend_event *e) { (void)e; return note(s, "event_wait"); }
+static hdl_status fake_event_record(hdl_backend_stream *s, hdl_backend_event *e)
+{
+    (void)e;
+    return note(s, "event_record");
+}
+static hdl_status fake_event_wait(hdl_backend_stream *s, hdl_backend_event *e)
+{
+    (void)e;
+    return note(s, "event_wait");
+}
 static hdl_status fake_event_sync(hdl_backend_event *e) { return note(e, "event_sync"); }
 static hdl_status fake_record_begin(hdl_backend_stream *s) { return note(s, "record_begin"); }
 static hdl_status fake_record_end(hdl_backend_stream *s, hdl_backend_graph **g) { return make(s, "record_end", g); }
 static hdl_status fake_replay(hdl_backend_stream *s, hdl_backend_graph *g) { (void)g; return note(s, "replay"); }
 static void fake_graph_close(hdl_backend_graph *g) { drop(g, "graph_close"); }
-static hdl_status fake_pack(hdl_backend_device *d, const hdl_pack_args *a, hdl_weight **w) { (void)a; return make(d, "pack", w); }
+static hdl_status fake_pack(hdl_backend_device *d, const hdl_pack_args *a, hdl_weight **w)
+{
+    (void)a;
+    return make(d, "pack", w);
+}
 static void fake_weight_close(hdl_weight *w) { drop(w, "weight_close"); }
 static size_t fake_weight_bytes(const hdl_weight *w) { (void)w; return 1000; }
 static hdl_status fake_table(hdl_backend_device *d, const hdl_pack_part *p, int32_t E, hdl_embedding **e)
@@ -108,23 +131,49 @@ static void fake_assist(hdl_backend_stream *s, const volatile int *stop) { (void
 void fake_open(fake *f, int unified)
 {
     *f = (fake){0};
-    f->table = (hdl_backend){
-        .abi = HDL_BACKEND_ABI, .struct_bytes = sizeof(hdl_backend), .name = "fake", .kind = HDL_DEVICE_SIMT, .lag = 1,
-        .unified = unified, .activations = HDL_F32,
-        .open = fake_open_device, .close = fake_close, .describe = fake_describe, .alloc = fake_alloc, .free = fake_free,
-        .stream_create = fake_stream_create, .stream_wrap = fake_stream_wrap, .stream_reserve = fake_reserve,
-        .stream_close = fake_stream_close, .stream_wait = fake_wait, .upload = fake_copy, .download = fake_copy,
-        .event_create = fake_event_create, .event_close = fake_event_close, .event_record = fake_event_record,
-        .event_wait = fake_event_wait, .event_sync = fake_event_sync, .record_begin = fake_record_begin,
-        .record_end = fake_record_end, .replay = fake_replay, .graph_close = fake_graph_close, .pack = fake_pack,
-        .weight_close = fake_weight_close, .weight_bytes = fake_weight_bytes, .embedding_open = fake_table,
-        .embedding_close = fake_embedding_close, .kv_pool_open = fake_pool, .kv_pool_bytes = fake_pool_bytes,
-        .kv_pool_close = fake_pool_close, .stream_assist = fake_assist,
+    f->table = (hdl_backend){.abi = HDL_BACKEND_ABI,
+                             .struct_bytes = sizeof(hdl_backend),
+                             .name = "fake",
+                             .kind = HDL_DEVICE_SIMT,
+                             .lag = 1,
+                             .unified = unified,
+                             .activations = HDL_F32,
+                             .open = fake_open_device,
+                             .close = fake_close,
+                             .describe = fake_describe,
+                             .alloc = fake_alloc,
+                             .free = fake_free,
+                             .stream_create = fake_stream_create,
+                             .stream_wrap = fake_stream_wrap,
+                             .stream_reserve = fake_reserve,
+                             .stream_close = fake_stream_close,
+                             .stream_wait = fake_wait,
+                             .upload = fake_copy,
+                             .download = fake_copy,
+                             .event_create = fake_event_create,
+                             .event_close = fake_event_close,
+                             .event_record = fake_event_record,
+                             .event_wait = fake_event_wait,
+                             .event_sync = fake_event_sync,
+                             .record_begin = fake_record_begin,
+                             .record_end = fake_record_end,
+                             .replay = fake_replay,
+                             .graph_close = fake_graph_close,
+                             .pack = fake_pack,
+                             .weight_close = fake_weight_close,
+                             .weight_bytes = fake_weight_bytes,
+                             .embedding_open = fake_table,
+                             .embedding_close = fake_embedding_close,
+                             .kv_pool_open = fake_pool,
+                             .kv_pool_bytes = fake_pool_bytes,
+                             .kv_pool_close = fake_pool_close,
+                             .stream_assist = fake_assist,
 #define X(op) .op = fake_##op,
-        HDL__OP_MAP(X)
+                             HDL__OP_MAP(X)
 #undef X
     };
-    f->device = (hdl_device){.table = &f->table, .inner = (hdl_backend_device *)(void *)f, .info = HDL_DEVICE_INFO_INIT};
+    f->device =
+        (hdl_device){.table = &f->table, .inner = (hdl_backend_device *)(void *)f, .info = HDL_DEVICE_INFO_INIT};
 }
 
 hdl_stream *fake_stream(fake *f)

@@ -1,4 +1,5 @@
-/* test_counting.c - the counting wrapper: what it counts, that it passes everything on, and that it changes nothing. */
+/* test_counting.c - the counting wrapper: what it counts, that it passes everything on, and that it changes
+ * nothing. */
 #include "base/memory.h"
 #include "door_rows.h"
 
@@ -14,7 +15,9 @@ static void open_counted(counted *c, int unified)
     memset(c, 0, sizeof *c);
     fake_open(&c->inner, unified);
     c->device = c->inner.device;
-    cr_assert_eq(hdl__counting_wrap(c->device.table, c->device.inner, &c->counters, &c->device.table, &c->device.inner), HDL_OK);
+    cr_assert_eq(
+        hdl__counting_wrap(c->device.table, c->device.inner, &c->counters, &c->device.table, &c->device.inner),
+        HDL_OK);
     cr_assert_eq(hdl_stream_create(&c->device, &c->stream), HDL_OK);
     hdl__counters_reset(&c->counters);
     c->inner.n_calls = 0;
@@ -109,8 +112,9 @@ Test(counting, everything_else_is_passed_on)
     cr_expect_eq(counts.device_allocs, 1);
     cr_expect_gt(counts.host_allocs, 0);    /* handles */
     static const char *const calls[] = {
-        "describe", "pack", "embedding_open", "kv_pool_open", "event_create", "stream_wrap", "event_record", "event_wait",
-        "event_sync", "reserve", "copy", "copy", "wait", "assist", "alloc", "free", "weight_close", "embedding_close",
+        "describe",      "pack",        "embedding_open", "kv_pool_open", "event_create", "stream_wrap",
+        "event_record",  "event_wait",  "event_sync",     "reserve",      "copy",         "copy",
+        "wait",          "assist",      "alloc",          "free",         "weight_close", "embedding_close",
         "kv_pool_close", "event_close", "stream_close"};
     cr_assert_eq(c.inner.n_calls, (int)(sizeof calls / sizeof calls[0]));
     for (int i = 0; i < c.inner.n_calls; i++) cr_expect_str_eq(c.inner.calls[i], calls[i]);
@@ -141,7 +145,8 @@ Test(counting, nothing_is_offered_that_is_not_there)
     const hdl_backend *t;
     hdl_backend_device *device;
     cr_assert_eq(hdl__counting_wrap(&bare, f.device.inner, &counters, &t, &device), HDL_OK);
-    cr_expect(t->stream_wrap == NULL && t->stream_reserve == NULL && t->event_create == NULL && t->event_record == NULL);
+    cr_expect(t->stream_wrap == NULL && t->stream_reserve == NULL && t->event_create == NULL &&
+              t->event_record == NULL);
     cr_expect(t->event_wait == NULL && t->record_begin == NULL && t->pack == NULL && t->embedding_open == NULL);
     cr_expect(t->kv_pool_open == NULL && t->stream_assist == NULL && t->open == NULL);
 #define X(op) cr_expect(t->op == NULL, #op);
@@ -152,7 +157,8 @@ Test(counting, nothing_is_offered_that_is_not_there)
 }
 
 /* One pass: an embed with `listed` rows of which `done` belong to a finished slot, then a gemm of M rows. */
-static hdl__counts run_pass(int unified, bool with_list, int32_t R, int32_t listed, int32_t n_done, bool with_count, int32_t M)
+static hdl__counts run_pass(int unified, bool with_list, int32_t R, int32_t listed, int32_t n_done, bool with_count,
+                            int32_t M)
 {
     static int32_t slot[64];
     static hdl_slot_state states[2];
@@ -199,8 +205,8 @@ Test(counting, padding)
         {0, true, 8, 5, 0, true, 8, 8, 0},      /* counts lie where the host cannot look */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const hdl__counts counts = run_pass(rows[i].unified, rows[i].with_list, rows[i].R, rows[i].listed, rows[i].n_done,
-                                            rows[i].with_count, rows[i].M);
+        const hdl__counts counts = run_pass(rows[i].unified, rows[i].with_list, rows[i].R, rows[i].listed,
+                                            rows[i].n_done, rows[i].with_count, rows[i].M);
         cr_expect_eq(counts.rows, rows[i].rows, "row %zu: %d rows", i, (int)counts.rows);
         cr_expect_eq(counts.padded_rows, rows[i].padded, "row %zu: %d padded", i, (int)counts.padded_rows);
         cr_expect_eq(counts.padding_seen, rows[i].unified == 1);
@@ -220,7 +226,8 @@ Test(counting, padding_of_a_packed_attention)
     door_fill(&set);
     set.attention.keys = HDL_KEYS_PACKED;
     set.attention.cu_q = set.attention.cu_k = cu;
-    cr_expect_eq(hdl_attention(c.stream, &set.attention), HDL_OK, "%s", hdl_error_detail());     /* M = 4, 3 in sequences */
+    cr_expect_eq(hdl_attention(c.stream, &set.attention), HDL_OK, "%s",
+                 hdl_error_detail()); /* M = 4, 3 in sequences */
     cr_expect_eq(hdl__counters_read(&c.counters).padded_rows, 1);
     set.attention.M = 3;
     cr_expect_eq(hdl_attention(c.stream, &set.attention), HDL_OK);
@@ -274,7 +281,8 @@ Test(counting, recordings_count_each_replay)
     set.rows.count = set.gemm.count = &count;
     cr_assert_eq(hdl_record_begin(c.stream), HDL_OK);
     cr_expect_eq(hdl_embed(c.stream, &set.embed), HDL_OK);
-    for (int i = 0; i < 100; i++) cr_expect_eq(hdl_gemm(c.stream, &set.gemm), HDL_OK);      /* more than the list's first size */
+    for (int i = 0; i < 100; i++)
+        cr_expect_eq(hdl_gemm(c.stream, &set.gemm), HDL_OK); /* more than the list's first size */
     cr_assert_eq(hdl_record_end(c.stream, &recording), HDL_OK);
     cr_expect_eq(hdl__counters_read(&c.counters).calls[HDL__OP_gemm], 0);
 

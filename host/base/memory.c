@@ -19,8 +19,21 @@ void hdl__alloc_fail_at(uint64_t n)
     atomic_store(&fail_at, n == 0 ? 0 : atomic_load(&alloc_count) + n);
 }
 
-bool hdl__mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
-bool hdl__add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+bool hdl__mul_size(size_t a, size_t b, size_t *out)
+{
+    size_t product;     /* the builtin writes its result even when that has wrapped */
+    if (__builtin_mul_overflow(a, b, &product)) return false;
+    *out = product;
+    return true;
+}
+
+bool hdl__add_size(size_t a, size_t b, size_t *out)
+{
+    size_t sum;
+    if (__builtin_add_overflow(a, b, &sum)) return false;
+    *out = sum;
+    return true;
+}
 
 /* Counts one allocation; false: this is the one that a test wants to fail. */
 static bool count_allocation(void)

@@ -85,7 +85,7 @@ static size_t list_facts(const report *r, fact facts[FACTS])
         { "weights_dtype", "Weights", i->weights_dtype, 0 },
         { "parameters", "Parameters", NULL, i->n_parameters },
         { "weight_bytes", "Bytes of weights as stored", NULL, i->weight_bytes },
-        { "memory_bytes", "Bytes of memory to translate", NULL, r->memory_bytes },
+        { "memory_bytes", "Bytes of memory asked for, at most", NULL, r->memory_bytes },
         { "encoder_layers", "Encoder layers", NULL, (uint64_t)i->encoder_layers },
         { "decoder_layers", "Decoder layers", NULL, (uint64_t)i->decoder_layers },
         { "d_model", "Model width", NULL, (uint64_t)i->d_model },

@@ -42,19 +42,22 @@ static void keep_allowed(const hdl__logit_row *row, cursors *at, float *z, int32
     while (next < n1) z[next++ - n0] = -INFINITY;
 }
 
-/* Values arrive in ascending ids: an equal one goes behind those that stand. */
-static int32_t insert_best(float *value, int32_t *id, int32_t n, int32_t capacity, float v, int32_t token)
+/*
+ * Chunks tell each other what is too little: a full list's last value. Whoever reads it late keeps values that the merge drops, so that
+ * the result does not depend on the moment.
+ */
+static float read_floor(const float *floor)
 {
-    if (n == capacity && (n == 0 || v <= value[n - 1])) return n;
-    int32_t at = n < capacity ? n : n - 1;
-    const int32_t after = at + 1;
-    for (; at > 0 && v > value[at - 1]; at--) {
-        value[at] = value[at - 1];
-        id[at] = id[at - 1];
-    }
-    value[at] = v;
-    id[at] = token;
-    return after;
+    float value;
+    __atomic_load(floor, &value, __ATOMIC_RELAXED);
+    return value;
+}
+
+static void raise_floor(float *floor, const hdl__best *best)
+{
+    if (best->n < best->capacity || best->n == 0) return;
+    float value = best->value[best->n - 1];
+    if (value > read_floor(floor)) __atomic_store(floor, &value, __ATOMIC_RELAXED);
 }
 
 /* One row of one panel into what the chunk has found so far. */
@@ -63,7 +66,7 @@ static void add_panel(const hdl__logit_block *block, const hdl__logit_row *row, 
 {
     const hdl__op_kernels *kernels = &block->stream->device->kernels->ops;
     const int32_t n = n1 - n0;
-    float max, sum;
+    float max;
     if (!kernels->logit_scan(z, block->bias != NULL ? block->bias + n0 : NULL, n, &max)) part->bad = true;
     if (part->bad) return;
     bool edited = edit_panel(row, at, z, n0, n1);
@@ -79,12 +82,7 @@ static void add_panel(const hdl__logit_block *block, const hdl__logit_row *row, 
         if (part->sum > 0.0) part->sum *= exp((double)part->max - (double)max);
         part->max = max;
     }
-    int32_t places[HDL__LOGIT_PANEL];
-    const float bar = part->n == row->n_best ? (part->n == 0 ? INFINITY : part->value[part->n - 1]) : -INFINITY;
-    const int32_t found = kernels->logit_sum(z, n, part->max, bar, &sum, places);
-    part->sum += (double)sum;
-    for (int32_t i = 0; i < found; i++)
-        part->n = insert_best(part->value, part->id, part->n, row->n_best, z[places[i]], n0 + places[i]);
+    part->sum += (double)kernels->logit_take(z, n, part->max, n0, &part->best);
 }
 
 static void walk_chunk(void *user, int32_t chunk)
@@ -102,8 +100,9 @@ static void walk_chunk(void *user, int32_t chunk)
         at[m].allowed = lower_bound(row->allowed, row->n_allowed, (int64_t)first * HDL__LOGIT_PANEL);
         parts[m].max = parts[m].wanted = -INFINITY;
         parts[m].sum = 0.0;
-        parts[m].n = 0;
         parts[m].bad = false;
+        parts[m].best.n = 0;
+        parts[m].best.bar = row->n_best > 0 ? nextafterf(read_floor(&block->floor[m]), -INFINITY) : INFINITY;
     }
     for (int32_t panel = first; panel < end; panel++) {
         const int32_t n0 = panel * HDL__LOGIT_PANEL;
@@ -112,6 +111,7 @@ static void walk_chunk(void *user, int32_t chunk)
         for (int32_t m = 0; m < block->M; m++)
             add_panel(block, &block->rows[m], &at[m], &parts[m], z + (size_t)m * HDL__LOGIT_PANEL, n0, n1);
     }
+    for (int32_t m = 0; m < block->M; m++) raise_floor(&block->floor[m], &parts[m].best);
 }
 
 void hdl__logit_block_run(hdl__logit_block *block, size_t *used)
@@ -124,11 +124,14 @@ void hdl__logit_block_run(hdl__logit_block *block, size_t *used)
     block->parts = hdl__cpu_carve(block->stream, used, n_parts * sizeof *block->parts);
     float *value = hdl__cpu_carve(block->stream, used, n_values * sizeof *value);
     int32_t *id = hdl__cpu_carve(block->stream, used, n_values * sizeof *id);
+    block->floor = hdl__cpu_carve(block->stream, used, (size_t)block->M * sizeof *block->floor);
+    for (int32_t m = 0; m < block->M; m++) block->floor[m] = -INFINITY;
     for (int32_t chunk = 0; chunk < block->n_chunks; chunk++)
         for (int32_t m = 0; m < block->M; m++) {
-            hdl__logit_part *part = &block->parts[chunk * block->M + m];
-            part->value = value;
-            part->id = id;
+            hdl__best *best = &block->parts[chunk * block->M + m].best;
+            best->value = value;
+            best->id = id;
+            best->capacity = block->rows[m].n_best;
             value += block->rows[m].n_best;
             id += block->rows[m].n_best;
         }
@@ -137,17 +140,19 @@ void hdl__logit_block_run(hdl__logit_block *block, size_t *used)
 
 void hdl__logit_block_merge(const hdl__logit_block *block, int32_t m, hdl__logit_result *result)
 {
+    const int32_t n_best = block->rows[m].n_best;
+    hdl__best best = {result->value, result->id, 0, n_best, n_best > 0 ? -INFINITY : INFINITY};
     result->bad = false;
     result->max = result->wanted = -INFINITY;
-    result->n = 0;
     for (int32_t chunk = 0; chunk < block->n_chunks; chunk++) {
         const hdl__logit_part *part = &block->parts[chunk * block->M + m];
         result->bad = result->bad || part->bad;
         if (part->max > result->max) result->max = part->max;
         if (part->wanted > result->wanted) result->wanted = part->wanted;
-        for (int32_t i = 0; i < part->n; i++)
-            result->n = insert_best(result->value, result->id, result->n, block->rows[m].n_best, part->value[i], part->id[i]);
+        for (int32_t i = 0; i < part->best.n && part->best.value[i] > best.bar; i++)
+            hdl__best_add(&best, part->best.value[i], part->best.id[i]);
     }
+    result->n = best.n;
     result->empty = result->max == -INFINITY;
     if (result->bad || result->empty) return;
     double sum = 0.0;

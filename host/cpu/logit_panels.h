@@ -31,10 +31,8 @@ typedef struct hdl__logit_row {
 typedef struct hdl__logit_part {
     float    max, wanted;
     double   sum;                   /* of exp(z - max) */
-    int32_t  n;
     bool     bad;                   /* a raw logit is NaN or +inf */
-    float   *value;                 /* f32 [n_best], descending; equal values: ascending ids */
-    int32_t *id;
+    hdl__best best;
 } hdl__logit_part;
 
 typedef struct hdl__logit_block {
@@ -44,6 +42,7 @@ typedef struct hdl__logit_block {
     int32_t             V, M, n_chunks;
     hdl__logit_row      rows[HDL__LOGIT_ROWS];
     hdl__logit_part    *parts;      /* [n_chunks, M] */
+    float              *floor;      /* f32 [M] no value below it is among a row's best; any chunk may raise it */
 } hdl__logit_block;
 
 /* A row over all of V. */

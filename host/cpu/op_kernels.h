@@ -44,6 +44,27 @@ typedef struct hdl__norm_row {
     hdl_norm_kind kind;
 } hdl__norm_row;
 
+/* The greatest values so far, descending; of equal values the one that came first, which has the lower id. */
+typedef struct hdl__best {
+    float   *value;     /* f32 [capacity] */
+    int32_t *id;        /* i32 [capacity] */
+    int32_t  n, capacity;
+    float    bar;       /* only greater values join: the last of a full list, or what the caller knows to be too little */
+} hdl__best;
+
+/* Puts in a value above the bar; capacity is not 0. */
+static inline void hdl__best_add(hdl__best *best, float value, int32_t id)
+{
+    int32_t at = best->n < best->capacity ? best->n++ : best->n - 1;
+    for (; at > 0 && value > best->value[at - 1]; at--) {
+        best->value[at] = best->value[at - 1];
+        best->id[at] = best->id[at - 1];
+    }
+    best->value[at] = value;
+    best->id[at] = id;
+    if (best->n == best->capacity && best->value[best->n - 1] > best->bar) best->bar = best->value[best->n - 1];
+}
+
 typedef struct hdl__op_kernels {
     /* attention: blocks of 16 keys, k transposed to [D, 16] and v [16, D]; or single keys, k [D] and v [D] */
     void    (*attend_blocks)(hdl__attend *);
@@ -61,8 +82,8 @@ typedef struct hdl__op_kernels {
     /* z += bias (NULL: none); *max is the greatest; false when a value is NaN or +inf */
     bool    (*logit_scan)(float *z, const float *bias, int32_t n, float *max);
     float   (*logit_max)(const float *z, int32_t n);
-    /* *sum = the sum of exp(z - max); at[] gets the ascending places of values > bar; returns how many */
-    int32_t (*logit_sum)(const float *z, int32_t n, float max, float bar, float *sum, int32_t *at);
+    /* The sum of exp(z - max); value i of z joins `best`, under the id first + i, when it is above its bar. */
+    float   (*logit_take)(const float *z, int32_t n, float max, int32_t first, hdl__best *best);
     /* p[i] = exp((z[i] - max) * factor) */
     void    (*exp_row)(const float *z, int32_t n, float max, float factor, float *p);
 } hdl__op_kernels;

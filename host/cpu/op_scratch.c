@@ -20,7 +20,7 @@ static size_t logit_bytes(const hdl_stream_limits *limits)
     if (limits->V == 0) return 0;
     const size_t rows = limits->M < HDL__LOGIT_ROWS ? (size_t)limits->M : HDL__LOGIT_ROWS;
     const size_t kept = rows < HDL__LOGIT_KEPT ? rows : HDL__LOGIT_KEPT;
-    const size_t part = sizeof(hdl__logit_part) + HDL_MAX_CANDIDATES * (sizeof(float) + sizeof(int32_t));
+    const size_t part = sizeof(hdl__logit_part) + sizeof(float) + HDL_MAX_CANDIDATES * (sizeof(float) + sizeof(int32_t));
     return HDL__LOGIT_CHUNKS * rows * part + (kept + 1) * (size_t)limits->V * sizeof(float);
 }
 

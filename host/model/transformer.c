@@ -292,18 +292,32 @@ done:
     return status;
 }
 
+/* Columns of x, y and context, and of the widest intermediate (2F: room for a gate), over both stacks. */
+static void measure_widths(const hdl__network *network, int64_t *E, int64_t *wide)
+{
+    const hdl__stack_config *stacks[] = {&network->encoder.config, &network->decoder.config};
+    *E = *wide = 0;
+    for (int i = 0; i < 2; i++) {
+        const int64_t e = stacks[i]->E, f = 2 * (int64_t)stacks[i]->F;
+        if (e > *E) *E = e;
+        if (3 * e > *wide) *wide = 3 * e;
+        if (f > *wide) *wide = f;
+    }
+}
+
+size_t hdl__hidden_bytes(const hdl__network *network, int32_t rows)
+{
+    int64_t E, wide;
+    measure_widths(network, &E, &wide);
+    return (size_t)rows * (size_t)(3 * E + wide) * sizeof(float);
+}
+
 hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidden *out)
 {
     hdl_status status = HDL_OK;
-    const hdl__stack_config *stacks[] = {&network->encoder.config, &network->decoder.config};
-    int64_t E = 0, wide = 0;
-    for (int i = 0; i < 2; i++) {
-        const int64_t e = stacks[i]->E, f = 2 * (int64_t)stacks[i]->F;   /* 2F: room for a gate */
-        if (e > E) E = e;
-        if (3 * e > wide) wide = 3 * e;
-        if (f > wide) wide = f;
-    }
-    hdl__hidden h = {.rows = rows, .bytes = (size_t)rows * (size_t)(3 * E + wide) * sizeof(float)};
+    int64_t E, wide;
+    hdl__hidden h = {.rows = rows, .bytes = hdl__hidden_bytes(network, rows)};
+    measure_widths(network, &E, &wide);
     HDL_TRY(hdl_device_alloc(network->device, h.bytes, &h.block));
     h.x = h.block;
     h.y = h.x + rows * E;

@@ -19,6 +19,7 @@ typedef struct hdl__hidden {
     void   *block;
 } hdl__hidden;
 
+size_t     hdl__hidden_bytes(const hdl__network *network, int32_t rows);
 hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidden *out);
 void       hdl__hidden_close(const hdl__network *network, hdl__hidden *hidden);
 

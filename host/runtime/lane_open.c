@@ -61,30 +61,6 @@ static uint64_t history_of_longest(const hdl__lane_plan *p)
     return hdl_history_layout_of(&o).bytes;
 }
 
-hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out)
-{
-    hdl_status status = HDL_OK;
-    hdl__lane_plan p = {
-        .max_rows = options->max_rows,
-        .n_slots = options->max_rows,
-        .batch_tokens = options->batch_tokens,
-        .max_beam = options->max_beam,
-        .max_positions = network->decoder.n_positions,
-        .max_source = longest_source(network),
-        .max_delay_us = options->max_delay_us,
-    };
-    p.self_stride = divide_up((int64_t)p.max_positions * p.max_beam, HDL_PAGE_ROWS);
-    p.source_stride = divide_up(p.max_source, HDL_PAGE_ROWS);
-    HDL_TRY(plan_pages(network, options, &p));
-    const uint64_t usual = (uint64_t)p.max_rows * DEFAULT_POSITIONS_PER_ROW * HISTORY_BYTES_PER_STEP;
-    /* side data (prefix, suppressed sequences, allowed words) lies in the history range too: at most a few vocabularies */
-    p.history_bytes = 2 * history_of_longest(&p) + usual + 16u * (uint64_t)network->output.N;
-    p.edit_stride = 2 * p.max_positions + network->output.N;
-    *out = p;
-done:
-    return status;
-}
-
 /* Lays arrays out in one block: first pass with base NULL measures, second assigns. */
 typedef struct layout { uint8_t *base; size_t used; } layout;
 
@@ -138,6 +114,41 @@ static void place_arrays(layout *l, hdl__lane *lane)
     lane->candidates.n = place(l, rows, sizeof(int32_t));
     s->history = place(l, p->history_bytes, 1);
     s->side = (const int32_t *)(const void *)s->history;
+}
+
+static size_t measure_arrays(const hdl__lane *lane)
+{
+    hdl__lane copy = *lane;
+    layout l = {NULL, 0};
+    place_arrays(&l, &copy);
+    return l.used;
+}
+
+hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out)
+{
+    hdl_status status = HDL_OK;
+    hdl__lane_plan p = {
+        .max_rows = options->max_rows,
+        .n_slots = options->max_rows,
+        .batch_tokens = options->batch_tokens,
+        .max_beam = options->max_beam,
+        .max_positions = network->decoder.n_positions,
+        .max_source = longest_source(network),
+        .max_delay_us = options->max_delay_us,
+    };
+    p.self_stride = divide_up((int64_t)p.max_positions * p.max_beam, HDL_PAGE_ROWS);
+    p.source_stride = divide_up(p.max_source, HDL_PAGE_ROWS);
+    HDL_TRY(plan_pages(network, options, &p));
+    const uint64_t usual = (uint64_t)p.max_rows * DEFAULT_POSITIONS_PER_ROW * HISTORY_BYTES_PER_STEP;
+    /* side data (prefix, suppressed sequences, allowed words) lies in the history range too: at most a few vocabularies */
+    p.history_bytes = 2 * history_of_longest(&p) + usual + 16u * (uint64_t)network->output.N;
+    p.edit_stride = 2 * p.max_positions + network->output.N;
+    const hdl__lane lane = {.plan = p};
+    p.bytes = p.pool_bytes + measure_arrays(&lane) + hdl__hidden_bytes(network, p.max_rows)
+              + hdl__hidden_bytes(network, longest_pass(&p));
+    *out = p;
+done:
+    return status;
 }
 
 static hdl_status reserve_stream(hdl__lane *lane)
@@ -197,10 +208,9 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     HDL_TRY(hdl__hidden_open(network, longest_pass(plan), &lane->source_hidden));
     hdl_kv_pool_desc pages = describe_pool(network, plan->n_pages);
     HDL_TRY(hdl_kv_pool_open(network->device, &pages, &lane->pool));
-    place_arrays(&l, lane);
-    lane->block_bytes = l.used;
-    HDL_TRY(hdl_device_alloc(network->device, l.used, &lane->block));
-    l = (layout){lane->block, 0};
+    lane->block_bytes = measure_arrays(lane);
+    HDL_TRY(hdl_device_alloc(network->device, lane->block_bytes, &lane->block));
+    l.base = lane->block;
     place_arrays(&l, lane);
     HDL_TRY(open_tables(lane));
     HDL_TRY(hdl__lane_record(lane));

@@ -11,6 +11,7 @@
 hdl_status hdl__lane_put(hdl__lane *lane, void *to, const void *from, size_t bytes)
 {
     hdl_status status = HDL_OK;
+    if (bytes == 0) return HDL_OK;      /* an empty list may have no address */
     if (hdl__device_unified(lane->network->device)) {
         memcpy(to, from, bytes);
         return HDL_OK;

@@ -31,7 +31,7 @@ enum {
     HDL_SLOT_NO_UNKNOWN  = 1,   /* the unknown token is never generated */
     HDL_SLOT_SAMPLE      = 2,   /* draw instead of search; K = 1 */
     HDL_SLOT_ALIGN       = 4,   /* keep alignment rows in the history */
-    HDL_SLOT_ALTERNATIVES = 8,  /* the first free step returns the K best next tokens, end tokens excluded, and is done */
+    HDL_SLOT_ALTERNATIVES = 8,  /* the first free step returns the n_best best next tokens, end tokens excluded, and is done */
     HDL_SLOT_FREE_END    = 16   /* after a prefix an end token counts at any rank, not only at rank 1 */
 };
 

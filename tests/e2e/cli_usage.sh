@@ -36,7 +36,7 @@ for command in "" translate score align inspect convert devices version help; do
     expect_code 0
     expect_match '^\.Sh EXIT STATUS'
     if command -v mandoc >/dev/null; then
-        mandoc -Tlint -Wwarning "$out" >"$work/lint" || complain "mandoc: $(head -n 1 "$work/lint")"
+        mandoc -Tlint -Wwarning <"$out" >"$work/lint" || complain "mandoc: $(head -n 1 "$work/lint")"
     fi
 done
 

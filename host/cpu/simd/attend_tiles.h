@@ -85,13 +85,13 @@ HDL__INLINE void score_keys(const hdl__attend *a, attend_state *st, int32_t t0, 
 }
 
 /* Scores of the tile become exp(score - max); what stood before is rescaled. */
-HDL__INLINE void soften(hdl__attend *a, attend_state *st, int i, int32_t t0)
+HDL__INLINE void soften(hdl__attend *a, attend_state *st, int i, int32_t t0, int32_t keys)
 {
     const int32_t left = a->seen[i] - t0, n = left < HDL__KEY_TILE ? left : HDL__KEY_TILE;
     float *p = st->p[i];
     const int32_t filled = n <= 0 ? 0 : (n + HDL__VF_LANES - 1) / HDL__VF_LANES * HDL__VF_LANES;
     for (int32_t j = n < 0 ? 0 : n; j < filled; j++) p[j] = -INFINITY;
-    for (int32_t j = filled; j < HDL__KEY_TILE; j++) p[j] = 0.0f;
+    for (int32_t j = filled; j < keys; j++) p[j] = 0.0f;        /* keys that others of the block see */
     if (n <= 0) return;
     if (a->scores[i] != NULL) memcpy(a->scores[i] + t0, p, (size_t)filled * sizeof *p);
     vf top = vf_set(-INFINITY);
@@ -181,7 +181,7 @@ static void attend_blocks(hdl__attend *a)
     for (int32_t t0 = 0; t0 < n_keys; t0 += HDL__KEY_TILE) {
         const int32_t n = n_keys - t0 < HDL__KEY_TILE ? n_keys - t0 : HDL__KEY_TILE;
         score_blocks(a, &st, t0, n);
-        for (int i = 0; i < a->n_queries; i++) soften(a, &st, i, t0);
+        for (int i = 0; i < a->n_queries; i++) soften(a, &st, i, t0, n);
         for (int32_t j = 0; j < n; j++)
             st.v[j] = a->v[(t0 + j) / HDL__KEY_BLOCK] + a->v_off + (j % HDL__KEY_BLOCK) * a->ldv;
         add_any(&st, a->n_queries, a->D, n);
@@ -196,7 +196,7 @@ static void attend_keys(hdl__attend *a)
     for (int32_t t0 = 0; t0 < n_keys; t0 += HDL__KEY_TILE) {
         const int32_t n = n_keys - t0 < HDL__KEY_TILE ? n_keys - t0 : HDL__KEY_TILE;
         score_keys(a, &st, t0, n);
-        for (int i = 0; i < a->n_queries; i++) soften(a, &st, i, t0);
+        for (int i = 0; i < a->n_queries; i++) soften(a, &st, i, t0, n);
         for (int32_t j = 0; j < n; j++) st.v[j] = a->v[t0 + j] + a->v_off;
         add_any(&st, a->n_queries, a->D, n);
     }

@@ -35,12 +35,11 @@ HDL__INLINE uint32_t lanes_not_below_infinity(vf a)
 #endif
 }
 
-/* A register of the row; lanes past its end are -inf, which no pass counts. */
-HDL__INLINE vf load_logits(const float *z, int32_t i, int32_t n)
+/* The last, partial register of a row; lanes past its end are -inf, which no pass counts. */
+HDL__INLINE vf load_last_logits(const float *z, int32_t n)
 {
-    if (i + HDL__VF_LANES <= n) return vf_load(z + i);
     float lane[HDL__VF_LANES];
-    for (int j = 0; j < HDL__VF_LANES; j++) lane[j] = i + j < n ? z[i + j] : -INFINITY;
+    for (int32_t j = 0; j < HDL__VF_LANES; j++) lane[j] = j < n ? z[j] : -INFINITY;
     return vf_load(lane);
 }
 
@@ -48,15 +47,18 @@ static bool logit_scan(float *z, const float *bias, int32_t n, float *max)
 {
     vf top = vf_set(-INFINITY);
     uint32_t bad = 0;
-    for (int32_t i = 0; i < n; i += HDL__VF_LANES) {
-        vf v = load_logits(z, i, n);
-        if (i + HDL__VF_LANES <= n) {
-            if (bias != NULL) v += vf_load(bias + i);
-            vf_store(z + i, v);
-        } else {
-            if (bias != NULL) v += vf_load_part(bias + i, n - i);
-            vf_store_part(z + i, v, n - i);
-        }
+    int32_t i = 0;
+    for (; i + HDL__VF_LANES <= n; i += HDL__VF_LANES) {
+        vf v = vf_load(z + i);
+        if (bias != NULL) v += vf_load(bias + i);
+        vf_store(z + i, v);
+        bad |= lanes_not_below_infinity(v);
+        top = greater(v, top);
+    }
+    if (i < n) {
+        vf v = load_last_logits(z + i, n - i);
+        if (bias != NULL) v += vf_load_part(bias + i, n - i);
+        vf_store_part(z + i, v, n - i);
         bad |= lanes_not_below_infinity(v);
         top = greater(v, top);
     }
@@ -67,31 +69,47 @@ static bool logit_scan(float *z, const float *bias, int32_t n, float *max)
 static float logit_max(const float *z, int32_t n)
 {
     vf top = vf_set(-INFINITY);
-    for (int32_t i = 0; i < n; i += HDL__VF_LANES) top = greater(load_logits(z, i, n), top);
+    int32_t i = 0;
+    for (; i + HDL__VF_LANES <= n; i += HDL__VF_LANES) top = greater(vf_load(z + i), top);
+    if (i < n) top = greater(load_last_logits(z + i, n - i), top);
     return top_lane(top);
 }
 
-static int32_t logit_sum(const float *z, int32_t n, float max, float bar, float *sum, int32_t *at)
+HDL__INLINE void take_lanes(vf v, int32_t first, hdl__best *best)
 {
-    vf total = vf_set(0.0f);
-    int32_t found = 0;
-    for (int32_t i = 0; i < n; i += HDL__VF_LANES) {
-        const vf v = load_logits(z, i, n);
-        total += vf_exp(v - vf_set(max));
-        for (uint32_t above = lanes_above(v, vf_set(bar)); above != 0; above &= above - 1)
-            at[found++] = i + __builtin_ctz(above);
+    uint32_t above = lanes_above(v, vf_set(best->bar));
+    if (__builtin_expect(above == 0, 1)) return;
+    float lane[HDL__VF_LANES];
+    vf_store(lane, v);
+    for (; above != 0; above &= above - 1) {
+        const int32_t j = __builtin_ctz(above);
+        if (lane[j] > best->bar) hdl__best_add(best, lane[j], first + j);
     }
-    *sum = sum_lanes(total);
-    return found;
+}
+
+static float logit_take(const float *z, int32_t n, float max, int32_t first, hdl__best *best)
+{
+    vf sum = vf_set(0.0f);
+    int32_t i = 0;
+    for (; i + HDL__VF_LANES <= n; i += HDL__VF_LANES) {
+        const vf v = vf_load(z + i);
+        sum += vf_exp(v - vf_set(max));
+        take_lanes(v, first + i, best);
+    }
+    if (i < n) {
+        const vf v = load_last_logits(z + i, n - i);
+        sum += vf_exp(v - vf_set(max));
+        take_lanes(v, first + i, best);
+    }
+    return sum_lanes(sum);
 }
 
 static void exp_row(const float *z, int32_t n, float max, float factor, float *p)
 {
-    for (int32_t i = 0; i < n; i += HDL__VF_LANES) {
-        const vf e = vf_exp((load_logits(z, i, n) - vf_set(max)) * vf_set(factor));
-        if (i + HDL__VF_LANES <= n) vf_store(p + i, e);
-        else vf_store_part(p + i, e, n - i);
-    }
+    int32_t i = 0;
+    for (; i + HDL__VF_LANES <= n; i += HDL__VF_LANES)
+        vf_store(p + i, vf_exp((vf_load(z + i) - vf_set(max)) * vf_set(factor)));
+    if (i < n) vf_store_part(p + i, vf_exp((vf_load_part(z + i, n - i) - vf_set(max)) * vf_set(factor)), n - i);
 }
 
 #endif

@@ -21,6 +21,6 @@ const hdl__op_kernels hdl__op_kernels_plain = {
     .glu = glu_row,
     .logit_scan = logit_scan,
     .logit_max = logit_max,
-    .logit_sum = logit_sum,
+    .logit_take = logit_take,
     .exp_row = exp_row,
 };

@@ -49,7 +49,7 @@ HDL__INLINE float stored_value(const uint8_t *from, hdl_dtype dtype)
         break;
     case HDL_I8: memcpy(&i8, from, sizeof i8); value = (float)i8; break;
     case HDL_I16: memcpy(&i16, from, sizeof i16); value = (float)i16; break;
-    default: assert(!"a dtype that embeddings do not have");
+    default: assert(dtype == HDL_F32);
     }
     return value;
 }

@@ -63,7 +63,10 @@ HDL_FN int32_t hdl_beam_gather(const hdl_slot_options *o, const hdl_slot_state *
     return found;
 }
 
-/* Adds a finished hypothesis. With HDL_STOP_BOUND only the n_enough best are kept: the worst makes room. */
+/*
+ * Adds a finished hypothesis. When the pool is full the worst makes room: with HDL_STOP_BOUND it holds n_enough; with HDL_STOP_COUNT it can
+ * only fill up without a length penalty, when the search goes on until a rank-1 candidate ends.
+ */
 HDL_FN void hdl_beam_finish(const hdl_slot_options *o, hdl_slot_state *s, hdl_finished *pool,
                             const hdl_candidate *c, int32_t by_length, int32_t order)
 {
@@ -76,8 +79,8 @@ HDL_FN void hdl_beam_finish(const hdl_slot_options *o, hdl_slot_state *s, hdl_fi
     f.by_length = by_length;
     f.order = order;
     f.score = c->sum / hdl_length_divisor(s->t + 1, o->length_penalty, (hdl_length_norm)o->length_norm);
-    if (o->stop_rule != HDL_STOP_BOUND || s->n_finished < o->n_enough) {
-        if (s->n_finished < o->n_pool) pool[s->n_finished++] = f;
+    if (s->n_finished < (o->stop_rule == HDL_STOP_BOUND ? o->n_enough : o->n_pool)) {
+        pool[s->n_finished++] = f;
         return;
     }
     int32_t worst = 0;
@@ -140,11 +143,11 @@ HDL_FN void hdl_beam_decide(const hdl_slot_options *o, hdl_slot_state *s, const 
     plan->done = last || hdl_beam_may_stop(o, s, pool, plan);
 }
 
-/* The first free step of HDL_SLOT_ALTERNATIVES: the K best tokens that are not end tokens, and the slot is done. */
+/* The first free step of HDL_SLOT_ALTERNATIVES: the n_best best tokens that are not end tokens, and the slot is done. */
 HDL_FN void hdl_beam_alternatives(const hdl_slot_options *o, hdl_slot_state *s, const int32_t *side,
                                   const hdl_candidate *best, int32_t found, hdl_finished *pool)
 {
-    for (int32_t i = 0; i < found && s->n_finished < o->K; i++)
+    for (int32_t i = 0; i < found && s->n_finished < o->n_best; i++)
         if (!hdl_token_in(side + o->end_off, o->n_end, best[i].token))
             hdl_beam_finish(o, s, pool, &best[i], 1, i);
 }

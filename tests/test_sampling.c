@@ -1,0 +1,192 @@
+/* test_sampling.c - draws: the inverse of the cumulative distribution after top-k, temperature and top-p; frequencies; greedy. */
+#include "op_fixture.h"
+
+#include <heddle/detail/philox.h>
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { E = 8, STRIDE = 32, DRAWS = 400 };
+
+typedef struct draw_row { int32_t V, top_k; float top_p, temperature, bias; bool pad; } draw_row;
+
+static const draw_row table[] = {
+    {5, 0, 1.0f, 1.0f, 0.0f, false},    {100, 0, 1.0f, 0.7f, 0.0f, true},    {100, 10, 1.0f, 1.0f, 0.0f, true},
+    {385, 0, 0.8f, 1.0f, 0.0f, false},  {1000, 50, 0.9f, 1.5f, 0.0f, true},  {1000, 2000, 0.5f, 2.0f, 0.0f, true},
+    {100, 1, 1.0f, 1.0f, 0.0f, true},   {100, 0, 1.0f, 0.0f, 0.0f, true},    {100, 20, 0.9f, 1.0f, 0.5f, true},
+    {1000, 3, 1.0f, 1.0f, 0.125f, false},
+};
+
+/* The known answers of the generator's authors for an all-zero and an all-one input. */
+Test(sampling, philox_known_answers)
+{
+    static const uint32_t zero[4] = {0, 0, 0, 0}, ones[4] = {~0u, ~0u, ~0u, ~0u};
+    static const uint32_t of_zero[4] = {0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u};
+    static const uint32_t of_ones[4] = {0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu};
+    uint32_t out[4];
+    hdl_philox4x32(zero, 0, out);
+    cr_assert_eq(memcmp(out, of_zero, sizeof out), 0);
+    hdl_philox4x32(ones, ~(uint64_t)0, out);
+    cr_assert_eq(memcmp(out, of_ones, sizeof out), 0);
+}
+
+/* Distribution of a row by the book. */
+typedef struct draw_case {
+    const draw_row *row;
+    float          *x, *weights;
+    double          logprob[1000];      /* reported: before temperature and cuts */
+    double          p[1000];            /* what is drawn from, 0 where cut */
+} draw_case;
+
+static const double *sort_by;
+static int compare_tokens(const void *a, const void *b)
+{
+    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    if (sort_by[i] != sort_by[j]) return sort_by[i] > sort_by[j] ? -1 : 1;
+    return i < j ? -1 : 1;
+}
+
+static void make_distribution(draw_case *c)
+{
+    const draw_row *row = c->row;
+    double sum = 0.0, kept = 0.0, passed = 0.0;
+    int32_t order[1000], n = 0;
+    for (int32_t v = 0; v < row->V; v++) {
+        c->logprob[v] = 0.0;
+        for (int32_t e = 0; e < E; e++) c->logprob[v] += (double)c->x[e] * (double)c->weights[v * E + e];
+        if (row->pad && v == 2) c->logprob[v] = -INFINITY;
+        sum += exp(c->logprob[v]);
+    }
+    for (int32_t v = 0; v < row->V; v++) {
+        c->logprob[v] -= log(sum);
+        if (row->bias > 0.0f) c->logprob[v] = log((1.0 - (double)row->bias) * exp(c->logprob[v]) + (v == 1 ? (double)row->bias : 0.0));
+        order[v] = v;
+        c->p[v] = 0.0;
+    }
+    sort_by = c->logprob;
+    qsort(order, (size_t)row->V, sizeof *order, compare_tokens);
+    n = row->top_k > 0 && row->top_k < row->V ? row->top_k : row->V;
+    if (row->temperature == 0.0f) n = 1;
+    for (int32_t i = 0; i < n; i++)
+        kept += c->p[order[i]] = row->temperature == 0.0f ? 1.0 : exp(c->logprob[order[i]] / (double)row->temperature);
+    for (int32_t i = 0; i < n && row->top_p < 1.0f; i++) {
+        if (passed >= (double)row->top_p * kept) c->p[order[i]] = 0.0;
+        passed += c->p[order[i]];
+    }
+}
+
+/* The token whose share holds u; -1 when u is too near a border for f32 to say. */
+static int32_t expected_token(const draw_case *c, double u)
+{
+    double total = 0.0, passed = 0.0;
+    for (int32_t v = 0; v < c->row->V; v++) total += c->p[v];
+    for (int32_t v = 0; v < c->row->V; v++) {
+        if (c->p[v] == 0.0) continue;
+        const double before = passed / total, after = (passed += c->p[v]) / total;
+        if (u >= before && u < after) return u - before < 1e-5 || after - u < 1e-5 ? -1 : v;
+    }
+    return -1;
+}
+
+static void set_slot(op_slots *s, const draw_row *row, int32_t slot)
+{
+    static const int32_t prefix[1] = {1};
+    s->options[slot] = op_options(1, 16, 4);
+    s->options[slot].flags = HDL_SLOT_SAMPLE;
+    s->options[slot].top_k = row->top_k;
+    s->options[slot].top_p = row->top_p;
+    s->options[slot].temperature = row->temperature;
+    s->options[slot].pad_id = row->pad ? 2 : -1;
+    s->options[slot].prefix_bias = row->bias;
+    s->options[slot].prefix_off = op_side(s, prefix, 1);
+    s->options[slot].n_prefix = row->bias > 0.0f ? 1 : 0;
+    s->options[slot].seed = 1234567890123u;
+    s->state[slot].following = 1;
+}
+
+/* Eight slots draw at once, DRAWS times; all share one distribution and differ by their draw number. */
+static void draw_all(op_world *w, op_slots *s, const draw_case *c, hdl_weight *weight, int32_t *token, float *logprob)
+{
+    op_rows rows = op_rows_make(w, OP_MAX_SLOTS);
+    for (int32_t i = 0; i < OP_MAX_SLOTS; i++) op_row_add(&rows, i, 0, 0);
+    op_rows_send(w, &rows);
+    float x[OP_MAX_SLOTS * E];
+    for (int32_t i = 0; i < OP_MAX_SLOTS * E; i++) x[i] = c->x[i % E];
+    const size_t list = OP_MAX_SLOTS * HDL_MAX_CANDIDATES;
+    const hdl_edits edits = {op_device(w, NULL, OP_MAX_SLOTS * STRIDE * 4), op_device(w, NULL, OP_MAX_SLOTS * 4), STRIDE};
+    const hdl_candidates out = {op_device(w, NULL, list * 4), op_device(w, NULL, list * 4), op_device(w, NULL, OP_MAX_SLOTS * 4)};
+    const hdl_logit_edits_args e = {sizeof e, &s->at, &rows.at, edits, OP_MAX_SLOTS};
+    const hdl_logit_reduce_args r = {sizeof r, op_device(w, x, sizeof x), weight, NULL, &s->at, &rows.at, edits, out,
+                                     OP_MAX_SLOTS, c->row->V, E};
+    int32_t id[OP_MAX_SLOTS * HDL_MAX_CANDIDATES], n[OP_MAX_SLOTS];
+    float lp[OP_MAX_SLOTS * HDL_MAX_CANDIDATES];
+    for (int32_t d = 0; d < DRAWS; d += OP_MAX_SLOTS) {
+        for (int32_t i = 0; i < OP_MAX_SLOTS; i++) s->options[i].draw = d + i;
+        op_slots_send(w, s);
+        cr_assert_eq(w->backend->logit_edits(w->stream, &e), HDL_OK);
+        cr_assert_eq(w->backend->logit_reduce(w->stream, &r), HDL_OK);
+        op_fetch(w, id, out.id, sizeof id);
+        op_fetch(w, lp, out.logprob, sizeof lp);
+        op_fetch(w, n, out.n, sizeof n);
+        for (int32_t i = 0; i < OP_MAX_SLOTS; i++) {
+            cr_assert_eq(n[i], 1);
+            token[d + i] = id[i * HDL_MAX_CANDIDATES];
+            logprob[d + i] = lp[i * HDL_MAX_CANDIDATES];
+        }
+    }
+}
+
+static void check_row(op_world *w, const draw_row *row)
+{
+    static draw_case c;
+    op_slots s = {.n = OP_MAX_SLOTS};
+    c.row = row;
+    c.x = op_normals(w, E);
+    c.weights = op_normals(w, (size_t)row->V * E);
+    for (int32_t i = 0; i < OP_MAX_SLOTS; i++) set_slot(&s, row, i);
+    op_slots_make(w, &s, row->V);
+    make_distribution(&c);
+    hdl_weight *weight = op_pack(w, c.weights, row->V, E, HDL_COMPUTE_F32);
+    int32_t token[DRAWS], sure = 0;
+    float logprob[DRAWS];
+    draw_all(w, &s, &c, weight, token, logprob);
+    for (int32_t d = 0; d < DRAWS; d++) {
+        const int32_t expected = expected_token(&c, (double)hdl_uniform(1234567890123u, (uint32_t)d, 0));
+        if (expected >= 0) cr_assert_eq(token[d], expected, "V %d, draw %d: token %d, not %d", row->V, d, token[d], expected);
+        sure += expected >= 0;
+        cr_assert_gt(c.p[token[d]], 0.0, "token %d was cut", token[d]);
+        cr_assert_lt(fabs((double)logprob[d] - c.logprob[token[d]]), 1e-5, "token %d", token[d]);
+    }
+    cr_assert_gt(sure, DRAWS * 9 / 10, "only %d draws could be compared", sure);
+    w->backend->weight_close(weight);
+}
+
+Test(sampling, draws)
+{
+    for (size_t i = 0; i < OP_N_ISA * sizeof table / sizeof *table; i++) {
+        op_world w;
+        if (!op_open(&w, op_isas[i % OP_N_ISA], 1100 + i)) continue;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = OP_MAX_SLOTS, .K = E, .N = E, .V = 1000};
+        op_reserve(&w, &limits);
+        check_row(&w, &table[i / OP_N_ISA]);
+        op_close(&w);
+    }
+}
+
+/* Frequencies follow the probabilities: chi-squared over 5 tokens, 4 degrees of freedom, 99.99 % quantile 23.5. */
+Test(sampling, frequencies)
+{
+    enum { N = 20000, TOKENS = 5 };
+    double p[TOKENS] = {0.1, 0.2, 0.4, 0.05, 0.25}, chi = 0.0;
+    int32_t seen[TOKENS] = {0};
+    for (uint32_t i = 0; i < N; i++) {
+        double u = (double)hdl_uniform(42, i / 100, i % 100);
+        int32_t v = 0;
+        while (v < TOKENS - 1 && u >= p[v]) u -= p[v++];
+        seen[v]++;
+    }
+    for (int32_t v = 0; v < TOKENS; v++) chi += (seen[v] - N * p[v]) * (seen[v] - N * p[v]) / (N * p[v]);
+    cr_assert_lt(chi, 23.5, "chi-squared %g", chi);
+}

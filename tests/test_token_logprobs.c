@@ -1,0 +1,91 @@
+/* test_token_logprobs.c - forced scores against double: pad removed, blocks of rows, values that are not finite, compute types. */
+#include "op_fixture.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct score_row { int32_t M, V, E, pad; bool bias; hdl_compute compute; double allowed; } score_row;
+
+/* allowed: f32 sums of E products; bf16 keeps 8 bits of a factor; int8 7 bits. Logits spread over about 4. */
+static const score_row table[] = {
+    {1, 3, 8, -1, false, HDL_COMPUTE_F32, 2e-6},       {5, 100, 64, 7, true, HDL_COMPUTE_F32, 3e-6},
+    {64, 385, 32, 384, true, HDL_COMPUTE_F32, 3e-6},   {65, 8001, 64, 8000, true, HDL_COMPUTE_F32, 3e-6},
+    {130, 1000, 256, 0, false, HDL_COMPUTE_F32, 5e-6}, {33, 1000, 64, 3, true, HDL_COMPUTE_BF16, 0.06},
+    {33, 1000, 64, 3, true, HDL_COMPUTE_INT8, 0.12},
+};
+
+typedef struct score_case { float *x, *weights, *bias; int32_t *ids; hdl_weight *w; } score_case;
+
+static score_case make_case(op_world *w, const score_row *row)
+{
+    const size_t V = (size_t)row->V, E = (size_t)row->E;
+    score_case c = {op_normals(w, (size_t)row->M * E), op_normals(w, V * E), op_normals(w, V), NULL, NULL};
+    for (size_t i = 0; i < V * E; i++) c.weights[i] /= sqrtf((float)E);
+    c.ids = op_host(w, (size_t)row->M * sizeof *c.ids);
+    for (int32_t m = 0; m < row->M; m++) c.ids[m] = op_below(w, row->V);
+    c.w = op_pack(w, c.weights, row->V, row->E, row->compute);
+    return c;
+}
+
+static void run_case(op_world *w, const score_row *row, const score_case *c, int32_t first, int32_t M, float *out)
+{
+    const hdl_token_logprobs_args a = {
+        sizeof a, op_device(w, c->x + first * row->E, (size_t)(M * row->E) * sizeof(float)), c->w,
+        row->bias ? op_device(w, c->bias, (size_t)row->V * sizeof(float)) : NULL,
+        op_device(w, c->ids + first, (size_t)M * sizeof(int32_t)), op_device(w, NULL, (size_t)M * sizeof(float)),
+        M, row->V, row->E, row->pad,
+    };
+    cr_assert_eq(w->backend->token_logprobs(w->stream, &a), HDL_OK);
+    op_fetch(w, out, a.logprob, (size_t)M * sizeof(float));
+}
+
+static double expected_logprob(const score_row *row, const score_case *c, int32_t m)
+{
+    double sum = 0.0, own = -INFINITY;
+    for (int32_t v = 0; v < row->V; v++) {
+        double z = row->bias ? (double)c->bias[v] : 0.0;
+        for (int32_t e = 0; e < row->E; e++) z += (double)c->x[m * row->E + e] * (double)c->weights[v * row->E + e];
+        if (v == row->pad) continue;
+        sum += exp(z);
+        if (v == c->ids[m]) own = z;
+    }
+    return own - log(sum);
+}
+
+static void check_row(op_world *w, const score_row *row)
+{
+    const score_case c = make_case(w, row);
+    float found[130], alone[130];
+    run_case(w, row, &c, 0, row->M, found);
+    for (int32_t m = 0; m < row->M; m++) {
+        const double expected = expected_logprob(row, &c, m);
+        if (c.ids[m] == row->pad) cr_assert_eq(found[m], -INFINITY);
+        else cr_assert_lt(fabs((double)found[m] - expected), row->allowed, "row %d: %.9g, not %.9g", m, (double)found[m], expected);
+    }
+    for (int32_t m = 0; m < row->M; m += 13) {
+        run_case(w, row, &c, m, 1, alone);
+        cr_assert_eq(memcmp(alone, found + m, sizeof(float)), 0, "row %d has other bits alone", m);
+    }
+    c.x[0] = NAN;
+    run_case(w, row, &c, 0, row->M, alone);
+    cr_assert(isnan(alone[0]));
+    cr_assert_eq(memcmp(alone + 1, found + 1, (size_t)(row->M - 1) * sizeof(float)), 0, "one row's NaN reached another");
+    w->backend->weight_close(c.w);
+}
+
+static void check_table(hdl_isa isa)
+{
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        op_world w;
+        if (!op_open(&w, isa, 1000 + i)) return;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 130, .K = 256, .N = 256, .V = 8001};
+        op_reserve(&w, &limits);
+        check_row(&w, &table[i]);
+        op_close(&w);
+    }
+}
+
+Test(token_logprobs, plain) { check_table(HDL_ISA_PLAIN); }
+Test(token_logprobs, avx2) { check_table(HDL_ISA_AVX2); }
+Test(token_logprobs, avx512) { check_table(HDL_ISA_AVX512); }

@@ -1,11 +1,14 @@
 /*
- * bench_gemm.c - how fast are the CPU's products: ours and oneDNN's, one thread, beside the measured peak of the processor.
+ * bench_gemm.c - how fast are the CPU's products: ours and oneDNN's, one thread, beside the measured peak of the
+ * processor.
  *
- * Usage: bench_gemm [f32|bf16|int8] [plain|avx2|avx512]. Every figure is GFLOP/s (2 M N K a product) of the fastest of many runs; weights are in
- * the cache when they fit. Time is the monotonic clock's: the thread's own clock reads too little once in some ten thousand samples on virtual
- * machines, and the fastest of many would pick just those. The floor is the longer of two times: arithmetic at the measured peak, and one
- * reading of the weights at the measured speed of the cache (or memory) that holds them; the share is the floor over our time. The answer is
- * checked against a sum in double after timing, and a figure above the peak is marked, as the measurement is then wrong.
+ * Usage: bench_gemm [f32|bf16|int8] [plain|avx2|avx512]. Every figure is GFLOP/s (2 M N K a product) of the
+ * fastest of many runs; weights are in the cache when they fit. Time is the monotonic clock's: the thread's own
+ * clock reads too little once in some ten thousand samples on virtual machines, and the fastest of many would
+ * pick just those. The floor is the longer of two times: arithmetic at the measured peak, and one reading of the
+ * weights at the measured speed of the cache (or memory) that holds them; the share is the floor over our time.
+ * The answer is checked against a sum in double after timing, and a figure above the peak is marked, as the
+ * measurement is then wrong.
  */
 #include "cpu/cpu_device.h"
 #include "cpu/cpu_table.h"
@@ -58,7 +61,8 @@ static hdl_backend_device *open_device(hdl_isa isa, hdl_products products)
     return device;
 }
 
-/* The micro-kernel on one strip and one register tile of rows, both in the L1, K one chunk: multiply-adds and little else. */
+/* The micro-kernel on one strip and one register tile of rows, both in the L1, K one chunk: multiply-adds and
+ * little else. */
 static double measure_peak(const hdl_backend_device *device, hdl_compute compute)
 {
     enum { PEAK_K = 96, PEAK_M = 6, CALLS = 200 };
@@ -70,7 +74,8 @@ static double measure_peak(const hdl_backend_device *device, hdl_compute compute
     static float x[PEAK_M * PEAK_K * 4], w[HDL__MAX_WIDTH * PEAK_K], y[PEAK_M * HDL__MAX_WIDTH], ones[HDL__MAX_WIDTH];
     static int32_t zeros[HDL__MAX_WIDTH];
     for (int i = 0; i < HDL__MAX_WIDTH; ++i) ones[i] = 1.0f;
-    const hdl__gemm_tile tile = {.x = x, .ldx = length, .x_scale = ones, .w = w, .w_unscale = ones, .w_start = zeros, .y = y,
+    const hdl__gemm_tile tile = {.x = x, .ldx = length, .x_scale = ones, .w = w, .w_unscale = ones, .w_start = zeros,
+                                 .y = y,
                                  .ldy = HDL__MAX_WIDTH, .M = PEAK_M, .K = length, .columns = method->width};
     double best = 1e9;
     const double start = seconds_now();
@@ -146,7 +151,8 @@ static void run_shape(const path *paths, int n_paths, shape s, hdl_compute compu
 {
     float *w = random_floats((size_t)s.K * (size_t)s.N), *x = random_floats((size_t)MAX_ROWS * (size_t)s.K);
     float *y = malloc((size_t)MAX_ROWS * (size_t)s.N * sizeof *y);
-    const size_t weight_bytes = (size_t)s.K * (size_t)s.N * (compute == HDL_COMPUTE_F32 ? 4 : compute == HDL_COMPUTE_BF16 ? 2 : 1);
+    const size_t weight_bytes = (size_t)s.K * (size_t)s.N * (compute == HDL_COMPUTE_F32 ? 4 : compute
+                                                             == HDL_COMPUTE_BF16 ? 2 : 1);
     const double bandwidth = w != NULL ? measure_bandwidth(w, weight_bytes) : 1.0;
     for (int p = 0; p < n_paths && w != NULL && x != NULL && y != NULL; ++p) {
         hdl_weight *packed = pack(&paths[p], w, s, compute);
@@ -154,7 +160,8 @@ static void run_shape(const path *paths, int n_paths, shape s, hdl_compute compu
         printf("%5d x %-5d %-7s", s.K, s.N, packed->library == NULL && p > 0 ? "(ours)" : paths[p].name);
         for (int r = 0; r < N_ROWS; ++r) {
             const int32_t M = rows[r];
-            const hdl_gemm_args args = {.struct_bytes = sizeof args, .x = x, .ldx = s.K, .w = packed, .y = y, .ldy = s.N,
+            const hdl_gemm_args args = {.struct_bytes = sizeof args, .x = x, .ldx = s.K, .w = packed, .y = y,
+                                        .ldy = s.N,
                                         .M = M, .N = s.N, .K = s.K};
             const double t = time_product(paths[p].stream, &args), flops = 2.0 * M * s.N * s.K;
             const double floor = fmax(flops / (peak * 1e9), (double)weight_bytes / (bandwidth * 1e9));
@@ -179,7 +186,8 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "avx2") == 0) isa = HDL_ISA_AVX2;
         if (strcmp(argv[i], "avx512") == 0) isa = HDL_ISA_AVX512;
     }
-    path paths[2] = {{"heddle", open_device(isa, HDL_PRODUCTS_OWN), NULL}, {"oneDNN", open_device(isa, HDL_PRODUCTS_ONEDNN), NULL}};
+    path paths[2] = {{"heddle", open_device(isa, HDL_PRODUCTS_OWN), NULL},
+                     {"oneDNN", open_device(isa, HDL_PRODUCTS_ONEDNN), NULL}};
     const hdl_stream_limits limits = {sizeof limits, MAX_ROWS, 2048, 32000, 0, 0, 0, 0};
     int n_paths = 0;
     for (int p = 0; p < 2 && paths[p].device != NULL; ++p, ++n_paths)

@@ -1,4 +1,7 @@
-/* cpu_fixture.h - devices of the CPU backend for tests: every instruction set and product path that this machine has, and numbers. */
+/*
+ * cpu_fixture.h - devices of the CPU backend for tests: every instruction set and product path that this machine
+ * has, and numbers.
+ */
 #ifndef HEDDLE_TESTS_CPU_FIXTURE_H
 #define HEDDLE_TESTS_CPU_FIXTURE_H
 
@@ -62,7 +65,8 @@ static inline float *cpu_random_floats(size_t n, uint64_t seed)
 }
 
 /* A plain f32 [N, K] matrix packed for `compute`; NULL on failure. */
-static inline hdl_weight *cpu_pack_f32(hdl_backend_device *device, const float *w, int32_t N, int32_t K, hdl_compute compute)
+static inline hdl_weight *cpu_pack_f32(hdl_backend_device *device, const float *w, int32_t N, int32_t K,
+                                       hdl_compute compute)
 {
     const hdl_pack_part part = {w, HDL_F32, N, 0, NULL, 0};
     hdl_pack_args args = HDL_PACK_ARGS_INIT;
@@ -75,7 +79,8 @@ static inline hdl_weight *cpu_pack_f32(hdl_backend_device *device, const float *
     return hdl__cpu_backend()->pack(device, &args, &out) == HDL_OK ? out : NULL;
 }
 
-static inline hdl_gemm_args cpu_gemm_args(const float *x, const hdl_weight *w, float *y, int32_t M, int32_t K, int32_t N)
+static inline hdl_gemm_args cpu_gemm_args(const float *x, const hdl_weight *w, float *y, int32_t M, int32_t K,
+                                          int32_t N)
 {
     return (hdl_gemm_args){.struct_bytes = sizeof(hdl_gemm_args), .x = x, .ldx = K, .w = w, .y = y, .ldy = N,
                            .M = M, .N = N, .K = K, .act = HDL_ACT_NONE};

@@ -1,4 +1,7 @@
-/* team_check.h - sharing a stream's items, as a function from nothing to the number of faults: for Criterion, and for a plain main under TSan. */
+/*
+ * team_check.h - sharing a stream's items, as a function from nothing to the number of faults: for Criterion, and
+ * for a plain main under TSan.
+ */
 #ifndef HEDDLE_TESTS_TEAM_CHECK_H
 #define HEDDLE_TESTS_TEAM_CHECK_H
 

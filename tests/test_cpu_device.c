@@ -1,4 +1,7 @@
-/* test_cpu_device.c - the CPU device: features, forced instruction sets, words, memory with and without hooks, streams, events. */
+/*
+ * test_cpu_device.c - the CPU device: features, forced instruction sets, words, memory with and without hooks,
+ * streams, events.
+ */
 #include "cpu_fixture.h"
 
 #include <criterion/criterion.h>
@@ -20,11 +23,13 @@ Test(cpu_device, features_agree_with_the_compiler_and_imply_each_other)
 /* The choice is a function of the bits, so that processors this machine is not can be tested. */
 Test(cpu_device, the_best_set_follows_from_the_bits)
 {
-    const hdl__cpu_features none = {0}, no_fma = {.avx2 = true, .f16c = true}, avx2 = {.avx2 = true, .fma = true, .f16c = true};
+    const hdl__cpu_features none = {0}, no_fma = {.avx2 = true, .f16c = true},
+        avx2 = {.avx2 = true, .fma = true, .f16c = true};
     hdl__cpu_features all = avx2;
     all.avx512 = true;
     cr_expect(hdl__isa_best(&none) == HDL_ISA_PLAIN && hdl__isa_best(&no_fma) == HDL_ISA_PLAIN);
-    cr_expect(!hdl__isa_offered(&none, HDL_ISA_AVX2) && !hdl__isa_offered(&avx2, HDL_ISA_AVX512) && hdl__isa_offered(&none, HDL_ISA_PLAIN));
+    cr_expect(!hdl__isa_offered(&none, HDL_ISA_AVX2) && !hdl__isa_offered(&avx2, HDL_ISA_AVX512)
+              && hdl__isa_offered(&none, HDL_ISA_PLAIN));
 #if defined(__x86_64__)
     cr_expect(hdl__isa_best(&avx2) == HDL_ISA_AVX2 && hdl__isa_best(&all) == HDL_ISA_AVX512);
 #endif
@@ -51,10 +56,12 @@ Test(cpu_device, wrong_options_are_named)
     hdl_backend_device *device = NULL;
     cr_expect(hdl__cpu_backend()->open(1, &options, NULL, &device) == HDL_EDEVICE);
     options.isa = (hdl_isa)9;
-    cr_expect(hdl__cpu_backend()->open(0, &options, NULL, &device) == HDL_EINVAL && strstr(hdl_error_detail(), "isa") != NULL);
+    cr_expect(hdl__cpu_backend()->open(0, &options, NULL, &device) == HDL_EINVAL
+              && strstr(hdl_error_detail(), "isa") != NULL);
     options.isa = HDL_ISA_AUTO;
     options.products = (hdl_products)9;
-    cr_expect(hdl__cpu_backend()->open(0, &options, NULL, &device) == HDL_EINVAL && strstr(hdl_error_detail(), "products") != NULL);
+    cr_expect(hdl__cpu_backend()->open(0, &options, NULL, &device) == HDL_EINVAL
+              && strstr(hdl_error_detail(), "products") != NULL);
     cr_expect(device == NULL);
     options.products = HDL_PRODUCTS_ONEDNN;
     cr_expect(hdl__cpu_backend()->open(0, &options, NULL, &device) == (hdl__onednn_built() ? HDL_OK : HDL_ENOSUPPORT));
@@ -68,7 +75,8 @@ Test(cpu_device, describes_itself)
     cr_assert(hdl__cpu_backend()->open(0, NULL, NULL, &device) == HDL_OK);
     cr_assert(hdl__cpu_backend()->describe(device, &info) == HDL_OK);
     cr_expect(strcmp(info.name, "cpu") == 0 && info.kind == HDL_DEVICE_CPU && info.memory_bytes > 0);
-    cr_expect(strstr(info.description, hdl__isa_name(device->isa)) != NULL && strstr(info.description, "products: ") != NULL);
+    cr_expect(strstr(info.description, hdl__isa_name(device->isa)) != NULL
+              && strstr(info.description, "products: ") != NULL);
     hdl__cpu_backend()->close(device);
 }
 
@@ -142,10 +150,12 @@ Test(cpu_device, streams_grow_copy_and_pass_events)
     cr_assert(table->open(0, NULL, NULL, &device) == HDL_OK);
     hdl_backend_stream *stream = cpu_stream(device, 4, 8, 8);
     const size_t first = stream->scratch.bytes;
-    const hdl_stream_limits larger = {sizeof larger, 512, 1024, 0, 100, 0, 0, 0}, smaller = {sizeof smaller, 1, 1, 1, 0, 0, 0, 0};
+    const hdl_stream_limits larger = {sizeof larger, 512, 1024, 0, 100, 0, 0, 0},
+        smaller = {sizeof smaller, 1, 1, 1, 0, 0, 0, 0};
     cr_assert(table->stream_reserve(stream, &larger) == HDL_OK && stream->scratch.bytes > first);
     const size_t most = stream->scratch.bytes;
-    cr_assert(table->stream_reserve(stream, &smaller) == HDL_OK && stream->scratch.bytes == most && stream->limits.M == 512);
+    cr_assert(table->stream_reserve(stream, &smaller) == HDL_OK && stream->scratch.bytes == most && stream->limits.M
+              == 512);
     size_t used = 0;
     uint8_t *a = hdl__cpu_carve(stream, &used, 3), *b = hdl__cpu_carve(stream, &used, 3);
     cr_expect((uintptr_t)a % 64 == 0 && (uintptr_t)b % 64 == 0 && b >= a + 3);

@@ -1,4 +1,7 @@
-/* test_gemm.c - products of every compute type, instruction set and path against double; bits of a row wherever it stands. */
+/*
+ * test_gemm.c - products of every compute type, instruction set and path against double; bits of a row wherever it
+ * stands.
+ */
 #include "cpu_fixture.h"
 
 #include "base/half.h"
@@ -11,9 +14,12 @@
 typedef struct shape { int32_t M, K, N; } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1}, {1, 3, 2}, {2, 4, 16}, {3, 5, 17}, {1, 16, 64}, {4, 31, 33}, {5, 64, 48}, {6, 65, 63}, {7, 127, 65}, {8, 128, 128},
-    {9, 255, 31}, {11, 256, 80}, {12, 257, 81}, {13, 300, 100}, {16, 511, 96}, {17, 512, 193}, {31, 513, 70}, {33, 700, 129},
-    {63, 256, 256}, {64, 512, 64}, {65, 768, 49}, {66, 100, 191}, {100, 333, 15}, {127, 99, 130}, {128, 64, 40}, {129, 8, 7},
+    {1, 1, 1}, {1, 3, 2}, {2, 4, 16}, {3, 5, 17}, {1, 16, 64}, {4, 31, 33}, {5, 64, 48}, {6, 65, 63}, {7, 127, 65},
+        {8, 128, 128},
+    {9, 255, 31}, {11, 256, 80}, {12, 257, 81}, {13, 300, 100}, {16, 511, 96}, {17, 512, 193}, {31, 513, 70},
+        {33, 700, 129},
+    {63, 256, 256}, {64, 512, 64}, {65, 768, 49}, {66, 100, 191}, {100, 333, 15}, {127, 99, 130}, {128, 64, 40},
+        {129, 8, 7},
     {130, 1100, 23}, {1, 1099, 257}, {2, 1024, 100}, {64, 1, 3}, {70, 2, 600},
 };
 
@@ -37,7 +43,8 @@ static void round_row(hdl_compute compute, const float *from, int32_t K, double 
 
 typedef struct reference { double *y; double bound; } reference;
 
-/* y in double, and the bound of KERNELS.md: twice the error of the naive f32 sum, and the rounding noise of the values. */
+/* y in double, and the bound of KERNELS.md: twice the error of the naive f32 sum, and the rounding noise of the
+ * values. */
 static reference compute_reference(hdl_compute compute, const float *x, const float *w, shape s)
 {
     const size_t MK = (size_t)s.M * (size_t)s.K, NK = (size_t)s.N * (size_t)s.K;
@@ -64,7 +71,8 @@ static reference compute_reference(hdl_compute compute, const float *x, const fl
             ref.y[m * s.N + n] = value;
         }
     ref.bound = 2.0 * naive_error + 2.0 * noise;
-    if (compute == HDL_COMPUTE_INT8) ref.bound += 5.0 * 0x1p-24 * largest;     /* five roundings: the sum to f32, two reciprocals, two products */
+    /* five roundings: the sum to f32, two reciprocals, two products */
+    if (compute == HDL_COMPUTE_INT8) ref.bound += 5.0 * 0x1p-24 * largest;
     free(rx), free(rw), free(sx), free(sw);
     return ref;
 }
@@ -83,7 +91,8 @@ static void check_shape(const cpu_variant *v, hdl_backend_device *device, hdl_co
         const double error = fabs((double)y[i] - ref->y[i]);
         worst = error > worst || !(error == error) ? error : worst;
     }
-    cr_expect(worst <= ref->bound, "%s compute %d M %d K %d N %d: error %g, bound %g", v->name, (int)compute, s.M, s.K, s.N,
+    cr_expect(worst <= ref->bound, "%s compute %d M %d K %d N %d: error %g, bound %g", v->name, (int)compute, s.M,
+              s.K, s.N,
               worst, ref->bound);
     free(y);
     hdl__cpu_stream_close(stream);
@@ -116,7 +125,8 @@ static void check_places(const cpu_variant *v, hdl_backend_device *device, hdl_c
 {
     enum { ALL = 130 };
     static const int32_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 32, 63, 64, 65, 100, 129};
-    float *x = cpu_random_floats((size_t)ALL * (size_t)K, SEED), *w = cpu_random_floats((size_t)N * (size_t)K, SEED + 1);
+    float *x = cpu_random_floats((size_t)ALL * (size_t)K, SEED),
+        *w = cpu_random_floats((size_t)N * (size_t)K, SEED + 1);
     float *all = malloc((size_t)ALL * (size_t)N * sizeof *all), *some = malloc((size_t)ALL * (size_t)N * sizeof *some);
     hdl_weight *packed = cpu_pack_f32(device, w, N, K, compute);
     hdl_backend_stream *stream = cpu_stream(device, ALL, K, N);
@@ -139,7 +149,8 @@ static void check_places(const cpu_variant *v, hdl_backend_device *device, hdl_c
     args.rows = rows;
     cr_assert(hdl__cpu_gemm(stream, &args) == HDL_OK);
     for (int32_t i = 0; i < ALL; ++i)
-        cr_expect(memcmp(some + (int64_t)i * N, all + (int64_t)rows[i] * N, row_bytes) == 0, "%s compute %d: row %d through the list differs",
+        cr_expect(memcmp(some + (int64_t)i * N, all + (int64_t)rows[i] * N, row_bytes) == 0,
+                  "%s compute %d: row %d through the list differs",
                   v->name, (int)compute, i);
     hdl__cpu_stream_close(stream);
     hdl__cpu_weight_close(packed);
@@ -180,9 +191,12 @@ static void check_panels(const cpu_variant *v, hdl_backend_device *device, hdl_c
         for (int32_t m = 0; m < M; ++m)
             for (int32_t n = n0; n < n0 + LD; ++n) {
                 const float got = panel[m * LD + n - n0];
-                if (n >= n1) cr_assert(got == -77.0f, "%s compute %d: column %d past the panel was written", v->name, (int)compute, n);
-                else if (same_family) cr_assert(got == all[m * N + n], "%s compute %d: row %d column %d", v->name, (int)compute, m, n);
-                else cr_assert(fabsf(got - all[m * N + n]) < 1e-3f, "%s compute %d: row %d column %d", v->name, (int)compute, m, n);
+                if (n >= n1) cr_assert(got == -77.0f, "%s compute %d: column %d past the panel was written", v->name,
+                                       (int)compute, n);
+                else if (same_family) cr_assert(got == all[m * N + n], "%s compute %d: row %d column %d", v->name,
+                                                (int)compute, m, n);
+                else cr_assert(fabsf(got - all[m * N + n]) < 1e-3f, "%s compute %d: row %d column %d", v->name,
+                               (int)compute, m, n);
             }
     }
     hdl__cpu_stream_close(stream);

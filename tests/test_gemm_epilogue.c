@@ -22,10 +22,12 @@ static double activate(hdl_activation act, double x)
     return x;
 }
 
-/* What an activation may be off by at x: some ulp of its value; GELU's 1 + f(x) cancels on the left, in any f32 form. */
+/* What an activation may be off by at x: some ulp of its value; GELU's 1 + f(x) cancels on the left, in any f32
+ * form. */
 static double allowed_error(hdl_activation act, double x, double value)
 {
-    const double ulp = 0x1p-23, flushed = (1.0 + fabs(x)) * 0x1p-127;     /* 1 + e^-x overflows where sigmoid is below 2^-128: 0 then */
+    /* 1 + e^-x overflows where sigmoid is below 2^-128: 0 then */
+    const double ulp = 0x1p-23, flushed = (1.0 + fabs(x)) * 0x1p-127;
     if (act == HDL_ACT_GELU_TANH || act == HDL_ACT_GELU_ERF) return 4.0 * ulp * (fabs(value) + fabs(x)) + flushed;
     /* an exponent's own rounding, |c x| / 2 ulp, is part of exp(-c x) */
     return (act == HDL_ACT_GELU_SIGMOID ? 4.0 + fabs(x) : 4.0) * ulp * fabs(value) + flushed;
@@ -47,7 +49,8 @@ static void check_activation(const cpu_variant *v, hdl_backend_device *device, h
     for (int i = 0; i < M; ++i) {
         const double want = activate(act, (double)x[i]), error = fabs((double)y[i] - want);
         if (!(error <= allowed_error(act, (double)x[i], want)) && bad++ < 3)
-            cr_expect(false, "%s activation %d at %g: %.9g, double says %.9g", v->name, (int)act, (double)x[i], (double)y[i], want);
+            cr_expect(false, "%s activation %d at %g: %.9g, double says %.9g", v->name, (int)act, (double)x[i],
+                      (double)y[i], want);
     }
     hdl__cpu_stream_close(stream);
     hdl__cpu_weight_close(w);
@@ -99,7 +102,8 @@ static void check_everything(const cpu_variant *v, hdl_backend_device *device, h
     hdl_weight *packed = cpu_pack_f32(device, w, N, K, HDL_COMPUTE_F32);
     hdl_backend_stream *stream = cpu_stream(device, M, K, N);
     hdl_gemm_args args = cpu_gemm_args(x, packed, y, M, K, N);
-    args.ldx = LDX, args.ldy = LDY, args.ldr = LDY, args.bias = bias, args.act = act, args.rows = rows, args.count = &count;
+    args.ldx = LDX, args.ldy = LDY, args.ldr = LDY, args.bias = bias, args.act = act, args.rows = rows,
+        args.count = &count;
     args.residual = in_place ? y : residual;
     cr_assert(hdl__cpu_gemm(stream, &args) == HDL_OK);
     for (int32_t m = 0; m < M; ++m)
@@ -112,7 +116,8 @@ static void check_everything(const cpu_variant *v, hdl_backend_device *device, h
             double sum = (double)bias[n];
             for (int32_t k = 0; k < K; ++k) sum += (double)x[rows[m] * LDX + k] * (double)w[n * K + k];
             const double want = activate(act, sum) + (double)residual[m * LDY + n];
-            cr_assert(fabs((double)got - want) < 1e-5, "%s activation %d row %d column %d: %g, want %g", v->name, (int)act, m, n, (double)got, want);
+            cr_assert(fabs((double)got - want) < 1e-5, "%s activation %d row %d column %d: %g, want %g", v->name,
+                      (int)act, m, n, (double)got, want);
         }
     hdl__cpu_stream_close(stream);
     hdl__cpu_weight_close(packed);

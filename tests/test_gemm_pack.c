@@ -1,4 +1,7 @@
-/* test_gemm_pack.c - packing: stacked parts of every dtype, transposed, scaled, unaligned; exact int8; what is refused; bytes. */
+/*
+ * test_gemm_pack.c - packing: stacked parts of every dtype, transposed, scaled, unaligned; exact int8; what is
+ * refused; bytes.
+ */
 #include "cpu_fixture.h"
 
 #include "base/half.h"
@@ -30,7 +33,8 @@ static double store_value(uint8_t *to, hdl_dtype dtype, float v)
 static hdl_pack_part make_part(source *s, hdl_dtype dtype, bool transposed, int32_t n_scale, uint64_t seed)
 {
     const size_t size = hdl_dtype_bytes(dtype);
-    for (int32_t r = 0; r < ROWS; ++r) s->scale[r] = dtype == HDL_I16 ? 5000.0f + (float)r : dtype == HDL_I8 ? 50.0f + (float)r : 1.5f;
+    for (int32_t r = 0; r < ROWS; ++r) s->scale[r] = dtype == HDL_I16 ? 5000.0f + (float)r : dtype
+        == HDL_I8 ? 50.0f + (float)r : 1.5f;
     for (int32_t r = 0; r < ROWS; ++r)
         for (int32_t k = 0; k < K; ++k) {
             const int32_t at = transposed ? k * ROWS + r : r * K + k;
@@ -40,11 +44,13 @@ static hdl_pack_part make_part(source *s, hdl_dtype dtype, bool transposed, int3
     return (hdl_pack_part){s->bytes + 1, dtype, ROWS, transposed, n_scale ? s->scale : NULL, n_scale};
 }
 
-static void check_parts(const cpu_variant *v, hdl_backend_device *device, hdl_compute compute, bool transposed, int32_t n_scale)
+static void check_parts(const cpu_variant *v, hdl_backend_device *device, hdl_compute compute, bool transposed,
+                        int32_t n_scale)
 {
     static source sources[N_PARTS];
     hdl_pack_part parts[N_PARTS];
-    for (int p = 0; p < N_PARTS; ++p) parts[p] = make_part(&sources[p], dtypes[p], transposed, n_scale, 5u + (unsigned)p);
+    for (int p = 0; p < N_PARTS; ++p) parts[p] = make_part(&sources[p], dtypes[p], transposed, n_scale,
+                                                           5u + (unsigned)p);
     hdl_pack_args args = HDL_PACK_ARGS_INIT;
     args.parts = parts, args.n_parts = N_PARTS, args.N = N, args.K = K, args.compute = compute;
     hdl_weight *w = NULL;
@@ -64,8 +70,10 @@ static void check_parts(const cpu_variant *v, hdl_backend_device *device, hdl_co
                 most = fmax(most, fabs(row[k]));
             }
             const double allowed = step * (size + (compute == HDL_COMPUTE_INT8 ? 0.5 * most * K : 0.0));
-            cr_assert(fabs((double)y[m * N + n] - want) <= allowed, "%s compute %d transposed %d scales %d: %s row %d: %g, want %g", v->name,
-                      (int)compute, transposed, n_scale, hdl_dtype_name(dtypes[n / ROWS]), n % ROWS, (double)y[m * N + n], want);
+            cr_assert(fabs((double)y[m * N + n] - want) <= allowed,
+                      "%s compute %d transposed %d scales %d: %s row %d: %g, want %g", v->name,
+                      (int)compute, transposed, n_scale, hdl_dtype_name(dtypes[n / ROWS]), n % ROWS,
+                          (double)y[m * N + n], want);
         }
     hdl__cpu_stream_close(stream);
     hdl__cpu_weight_close(w);
@@ -84,7 +92,8 @@ Test(gemm_pack, parts_of_every_dtype_stack_transposed_scaled_and_unaligned)
     }
 }
 
-/* Stored int8 keeps its integers, -128 too: y is one exact sum, scaled. All extremes: an instruction that saturates fails here. */
+/* Stored int8 keeps its integers, -128 too: y is one exact sum, scaled. All extremes: an instruction that
+ * saturates fails here. */
 Test(gemm_pack, stored_int8_is_exact_at_its_extremes)
 {
     enum { LONG = 515, WIDE = 67 };
@@ -92,7 +101,8 @@ Test(gemm_pack, stored_int8_is_exact_at_its_extremes)
     static float x[LONG], y[WIDE], scale[WIDE];
     for (int32_t n = 0; n < WIDE; ++n) {
         scale[n] = 100.0f + (float)n;
-        for (int32_t k = 0; k < LONG; ++k) stored[n * LONG + k] = n % 3 == 0 ? 127 : n % 3 == 1 ? -128 : (int8_t)(k * 7 - 100);
+        for (int32_t k = 0; k < LONG; ++k) stored[n * LONG + k] = n % 3 == 0 ? 127 : n % 3
+            == 1 ? -128 : (int8_t)(k * 7 - 100);
     }
     for (int32_t k = 0; k < LONG; ++k) x[k] = k % 5 == 4 ? -127.0f : 127.0f;      /* scale 1: the integers themselves */
     const hdl_pack_part part = {stored, HDL_I8, WIDE, 0, scale, WIDE};
@@ -110,7 +120,8 @@ Test(gemm_pack, stored_int8_is_exact_at_its_extremes)
             int64_t sum = 0;
             for (int32_t k = 0; k < LONG; ++k) sum += (int64_t)x[k] * stored[n * LONG + k];
             const float want = (float)sum * (1.0f / scale[n]);
-            cr_expect(y[n] == want, "%s column %d: %.9g, want %.9g", cpu_variants[v].name, n, (double)y[n], (double)want);
+            cr_expect(y[n] == want, "%s column %d: %.9g, want %.9g", cpu_variants[v].name, n, (double)y[n],
+                      (double)want);
         }
         hdl__cpu_stream_close(stream);
         hdl__cpu_weight_close(w);
@@ -138,7 +149,8 @@ Test(gemm_pack, what_cannot_be_packed_is_refused_in_words)
 /* Every allocation of a pack fails once; bytes are those of the dtype, no more than a strip of padding beyond. */
 Test(gemm_pack, memory_is_counted_and_its_lack_is_reported)
 {
-    static const struct { hdl_compute compute; size_t bytes; } table[] = {{HDL_COMPUTE_F32, 4}, {HDL_COMPUTE_BF16, 2}, {HDL_COMPUTE_INT8, 1}};
+    static const struct { hdl_compute compute; size_t bytes; } table[] = {{HDL_COMPUTE_F32, 4}, {HDL_COMPUTE_BF16, 2},
+        {HDL_COMPUTE_INT8, 1}};
     enum { WIDE = 256, LONG = 128 };
     float *w = cpu_random_floats(WIDE * LONG, 3);
     for (int v = 0; v < N_CPU_VARIANTS; ++v)
@@ -156,7 +168,8 @@ Test(gemm_pack, memory_is_counted_and_its_lack_is_reported)
             cr_assert(packed != NULL && n_failed >= 2, "%s: %d failures", cpu_variants[v].name, (int)n_failed);
             const size_t bytes = hdl__cpu_weight_bytes(packed), plain = table[c].bytes * WIDE * LONG;
             const size_t layouts = packed->library != NULL && packed->strips != NULL ? 2 : 1;
-            cr_expect(bytes >= layouts * plain && bytes <= layouts * plain + 16384, "%s: %zu bytes for %zu", cpu_variants[v].name, bytes, plain);
+            cr_expect(bytes >= layouts * plain && bytes <= layouts * plain + 16384, "%s: %zu bytes for %zu",
+                      cpu_variants[v].name, bytes, plain);
             hdl__cpu_weight_close(packed);
             hdl__cpu_backend()->close(device);
         }
@@ -183,10 +196,13 @@ Test(gemm_pack, quantise_rows_follows_its_contract)
         cr_assert(hdl__cpu_quantise_rows(stream, &args) == HDL_OK);
         for (int m = 0; m < HIGH; m += 4)
             for (int k = 0; k < WIDE; ++k)
-                cr_expect(q[m * WIDE + k] == (int8_t)rintf(x[m * WIDE + k] * scale[m]), "%s row %d place %d", cpu_variants[v].name, m, k);
+                cr_expect(q[m * WIDE + k] == (int8_t)rintf(x[m * WIDE + k] * scale[m]), "%s row %d place %d",
+                          cpu_variants[v].name, m, k);
         cr_expect(q[4 * WIDE + 76] == -127 && scale[4] == 127.0f / 50.0f);
-        cr_expect(scale[1] == 1.0f && q[WIDE] == 0 && scale[5] == 1.0f && q[5 * WIDE] == 0, "%s: a zero row", cpu_variants[v].name);
-        cr_expect(isnan(scale[2]) && isnan(scale[3]) && q[3 * WIDE] == 0, "%s: a row that is not finite", cpu_variants[v].name);
+        cr_expect(scale[1] == 1.0f && q[WIDE] == 0 && scale[5] == 1.0f && q[5 * WIDE] == 0, "%s: a zero row",
+                  cpu_variants[v].name);
+        cr_expect(isnan(scale[2]) && isnan(scale[3]) && q[3 * WIDE] == 0, "%s: a row that is not finite",
+                  cpu_variants[v].name);
         hdl__cpu_stream_close(stream);
         hdl__cpu_backend()->close(device);
     }

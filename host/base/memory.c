@@ -12,7 +12,10 @@
 static atomic_uint_fast64_t alloc_count;
 static atomic_uint_fast64_t fail_at;    /* the count at which one allocation fails; 0 is off */
 
+static _Thread_local uint64_t own_count;
+
 uint64_t hdl__alloc_count(void) { return atomic_load(&alloc_count); }
+uint64_t hdl__alloc_count_here(void) { return own_count; }
 
 void hdl__alloc_fail_at(uint64_t n)
 {
@@ -38,6 +41,7 @@ bool hdl__add_size(size_t a, size_t b, size_t *out)
 /* Counts one allocation; false: this is the one that a test wants to fail. */
 static bool count_allocation(void)
 {
+    own_count++;
     return atomic_fetch_add(&alloc_count, 1) + 1 != atomic_load(&fail_at);
 }
 

@@ -25,6 +25,8 @@ char *hdl__strndup(const char *text, size_t n);
 
 /* Allocations since the process began (any thread); for "nothing is allocated while decoding". */
 uint64_t hdl__alloc_count(void);
+/* The calling thread's own. */
+uint64_t hdl__alloc_count_here(void);
 /* Test hook: the n-th allocation from now fails, once (1 is the next; 0 switches off). */
 void hdl__alloc_fail_at(uint64_t n);
 

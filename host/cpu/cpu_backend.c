@@ -18,8 +18,10 @@ static void write_description(hdl_backend_device *device)
     hdl__cpu_brand(brand);
     const hdl__cpu_features *f = &device->features;
     const bool wide = device->isa == HDL_ISA_AVX512;
-    const char *products = device->onednn == NULL ? "heddle" : device->products == HDL_PRODUCTS_ONEDNN ? "oneDNN" : "heddle and oneDNN";
-    snprintf(device->description, sizeof device->description, "%s, %s%s%s%s; products: %s", brand, hdl__isa_name(device->isa),
+    const char *products = "heddle";
+    if (device->onednn != NULL) products = device->products == HDL_PRODUCTS_ONEDNN ? "oneDNN" : "heddle and oneDNN";
+    snprintf(device->description, sizeof device->description, "%s, %s%s%s%s; products: %s", brand,
+             hdl__isa_name(device->isa),
              wide && f->vnni ? " VNNI" : "", wide && f->avx512_bf16 ? " BF16" : "",
              f->amx_bf16 || f->amx_int8 ? " AMX" : "", products);
 }
@@ -34,7 +36,8 @@ static void close_device(hdl_backend_device *device)
 static hdl_status choose_isa(hdl_backend_device *device, hdl_isa asked)
 {
     hdl_status status = HDL_OK;
-    HDL_CHECK((unsigned)asked <= HDL_ISA_AVX512, HDL_EINVAL, "cpu: isa = %d, allowed 0 to %d", (int)asked, (int)HDL_ISA_AVX512);
+    HDL_CHECK((unsigned)asked <= HDL_ISA_AVX512, HDL_EINVAL, "cpu: isa = %d, allowed 0 to %d", (int)asked,
+              (int)HDL_ISA_AVX512);
     HDL_CHECK(hdl__isa_offered(&device->features, asked), HDL_ENOSUPPORT, "cpu: isa = %s, this processor has %s",
               hdl__isa_name(asked), hdl__isa_name(hdl__isa_best(&device->features)));
     device->isa = asked == HDL_ISA_AUTO ? hdl__isa_best(&device->features) : asked;
@@ -48,7 +51,8 @@ static hdl_status choose_products(hdl_backend_device *device, hdl_products asked
     hdl_status status = HDL_OK;
     HDL_CHECK((unsigned)asked <= HDL_PRODUCTS_ONEDNN, HDL_EINVAL, "cpu: products = %d, allowed 0 to %d", (int)asked,
               (int)HDL_PRODUCTS_ONEDNN);
-    HDL_CHECK(asked != HDL_PRODUCTS_ONEDNN || hdl__onednn_built(), HDL_ENOSUPPORT, "cpu: products = oneDNN, this build has none");
+    HDL_CHECK(asked != HDL_PRODUCTS_ONEDNN || hdl__onednn_built(), HDL_ENOSUPPORT,
+              "cpu: products = oneDNN, this build has none");
     const bool tiles = device->isa == HDL_ISA_AVX512 && (device->features.amx_bf16 || device->features.amx_int8);
     device->products = asked;
     if (asked == HDL_PRODUCTS_ONEDNN || (asked == HDL_PRODUCTS_AUTO && tiles && hdl__onednn_built()))
@@ -57,7 +61,8 @@ done:
     return status;
 }
 
-static hdl_status open_device(int index, const hdl_device_options *options, const hdl_backend_host *host, hdl_backend_device **out)
+static hdl_status open_device(int index, const hdl_device_options *options, const hdl_backend_host *host,
+                              hdl_backend_device **out)
 {
     hdl_status status = HDL_OK;
     const hdl_device_options defaults = HDL_DEVICE_OPTIONS_INIT;
@@ -125,8 +130,10 @@ static hdl_status sync_event(hdl_backend_event *event)
 static const hdl_backend cpu_table = {
     .abi = HDL_BACKEND_ABI, .struct_bytes = sizeof(hdl_backend), .name = "cpu", .kind = HDL_DEVICE_CPU,
     .lag = 0, .unified = 1, .lanes_share = 1, .activations = HDL_F32,
-    .open = open_device, .close = close_device, .describe = describe_device, .alloc = hdl__cpu_alloc, .free = hdl__cpu_free,
-    .stream_create = hdl__cpu_stream_create, .stream_reserve = hdl__cpu_stream_reserve, .stream_close = hdl__cpu_stream_close,
+    .open = open_device, .close = close_device, .describe = describe_device, .alloc = hdl__cpu_alloc,
+    .free = hdl__cpu_free,
+    .stream_create = hdl__cpu_stream_create, .stream_reserve = hdl__cpu_stream_reserve,
+    .stream_close = hdl__cpu_stream_close,
     .stream_wait = hdl__cpu_stream_wait, .upload = hdl__cpu_upload, .download = hdl__cpu_download,
     .event_create = create_event, .event_close = close_event, .event_record = pass_event, .event_wait = pass_event,
     .event_sync = sync_event,
@@ -134,7 +141,8 @@ static const hdl_backend cpu_table = {
     .graph_close = hdl__cpu_graph_close,
     .pack = hdl__cpu_pack, .weight_close = hdl__cpu_weight_close, .weight_bytes = hdl__cpu_weight_bytes,
     .embedding_open = hdl__cpu_embedding_open, .embedding_close = hdl__cpu_embedding_close,
-    .kv_pool_open = hdl__cpu_kv_pool_open, .kv_pool_bytes = hdl__cpu_kv_pool_bytes, .kv_pool_close = hdl__cpu_kv_pool_close,
+    .kv_pool_open = hdl__cpu_kv_pool_open, .kv_pool_bytes = hdl__cpu_kv_pool_bytes,
+    .kv_pool_close = hdl__cpu_kv_pool_close,
     .gemm = hdl__cpu_gemm, .norm = hdl__cpu_norm, .embed = hdl__cpu_embed, .cache_append = hdl__cpu_cache_append,
     .attention = hdl__cpu_attention, .quantise_rows = hdl__cpu_quantise_rows, .gather_rows = hdl__cpu_gather_rows,
     .glu = hdl__cpu_glu, .logit_edits = hdl__cpu_logit_edits, .logit_reduce = hdl__cpu_logit_reduce,

@@ -1,4 +1,7 @@
-/* cpu_memory.c - blocks of device memory, which on this backend is host memory: 256-byte aligned, zeroed, through the caller's hooks. */
+/*
+ * cpu_memory.c - blocks of device memory, which on this backend is host memory: 256-byte aligned, zeroed, through
+ * the caller's hooks.
+ */
 #include "cpu/cpu_device.h"
 
 #include <string.h>
@@ -6,7 +9,8 @@
 
 #define HDL__BLOCK_ALIGN 256u
 
-/* From here on blocks are pages of their own, which cost nothing until they are touched: pools are sized for the worst case. */
+/* From here on blocks are pages of their own, which cost nothing until they are touched: pools are sized for the
+ * worst case. */
 #define HDL__PAGES_FROM_BYTES ((size_t)1 << 20)
 
 enum { HDL__MEMORY_DEVICE = 0 };    /* `kind` of hdl_memory_hooks */

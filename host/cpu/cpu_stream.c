@@ -91,7 +91,10 @@ hdl_status hdl__cpu_download(hdl_backend_stream *stream, void *to, const void *f
     return hdl__cpu_upload(stream, to, from, bytes);
 }
 
-void hdl__cpu_stream_assist(hdl_backend_stream *stream, const volatile int *stop) { hdl__team_assist(stream->team, stop); }
+void hdl__cpu_stream_assist(hdl_backend_stream *stream, const volatile int *stop)
+{
+    hdl__team_assist(stream->team, stop);
+}
 
 void hdl__cpu_share(hdl_backend_stream *stream, int32_t n_items, void (*job)(void *user, int32_t item), void *user)
 {

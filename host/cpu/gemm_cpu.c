@@ -1,8 +1,9 @@
 /*
  * gemm_cpu.c - products with packed weights, by blocks of rows and strips of columns.
  *
- * Rows are taken 64 at a time; of one block every strip is multiplied and finished (bias, activation, residual) while it is in the L1.
- * Strips may be run by any thread: they write disjoint columns, and a strip's bits do not depend on who ran it.
+ * Rows are taken 64 at a time; of one block every strip is multiplied and finished (bias, activation, residual)
+ * while it is in the L1. Strips may be run by any thread: they write disjoint columns, and a strip's bits do not
+ * depend on who ran it.
  */
 #include "cpu/gemm_onednn.h"
 #include "cpu/gemm_weight.h"
@@ -18,12 +19,13 @@ size_t hdl__gemm_scratch_bytes(const hdl_backend_device *device, const hdl_strea
 {
     const size_t rows = (size_t)(limits->M > HDL__ROW_BLOCK ? limits->M : HDL__ROW_BLOCK);
     const size_t stride = (size_t)limits->K + HDL__ROW_PAD * 3;
-    return rows * (stride * sizeof(float) + sizeof(float)) + 4 * (size_t)HDL__CACHE_LINE + hdl__onednn_scratch_bytes(device, limits);
+    const size_t ours = rows * (stride * sizeof(float) + sizeof(float)) + 4 * (size_t)HDL__CACHE_LINE;
+    return ours + hdl__onednn_scratch_bytes(device, limits);
 }
 
 /* Rows m0 .. m0 + M of x (or those that `rows` names) in the form that the weights' method multiplies. */
-static hdl__prepared prepare_rows(hdl_backend_stream *stream, size_t *used, const hdl_weight *w, const float *x, int64_t ldx,
-                                  const int32_t *rows, int32_t M)
+static hdl__prepared prepare_rows(hdl_backend_stream *stream, size_t *used, const hdl_weight *w, const float *x,
+                                  int64_t ldx, const int32_t *rows, int32_t M)
 {
     const hdl__gemm_method *method = w->method;
     if (method->prepare == NULL && rows == NULL) return (hdl__prepared){w, x, NULL, ldx, M};
@@ -39,8 +41,8 @@ static hdl__prepared prepare_rows(hdl_backend_stream *stream, size_t *used, cons
     return (hdl__prepared){w, to, scale, stride, M};
 }
 
-hdl__prepared hdl__cpu_prepare(hdl_backend_stream *stream, size_t *used, const hdl_weight *w, const float *x, int64_t ldx,
-                               const int32_t *rows, int32_t M)
+hdl__prepared hdl__cpu_prepare(hdl_backend_stream *stream, size_t *used, const hdl_weight *w, const float *x,
+                               int64_t ldx, const int32_t *rows, int32_t M)
 {
     return prepare_rows(stream, used, w, x, ldx, rows, M);
 }
@@ -77,7 +79,8 @@ void hdl__cpu_panel(hdl_backend_stream *stream, const hdl__prepared *x, int32_t 
                 continue;
             }
             multiply_strip(x, strip, m0, M, tile, HDL__MAX_WIDTH);
-            for (int32_t m = 0; m < M; ++m) memcpy(to + m * ldy, tile + m * HDL__MAX_WIDTH, (size_t)live * sizeof(float));
+            const size_t row_bytes = (size_t)live * sizeof(float);
+            for (int32_t m = 0; m < M; ++m) memcpy(to + m * ldy, tile + m * HDL__MAX_WIDTH, row_bytes);
         }
     }
 }

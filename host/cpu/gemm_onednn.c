@@ -1,7 +1,9 @@
 /*
- * gemm_onednn.c - running oneDNN's products: engine, streams, and blocks of rows with our own bias, activation and residual.
+ * gemm_onednn.c - running oneDNN's products: engine, streams, and blocks of rows with our own bias, activation
+ * and residual.
  *
- * One thread per call: threads are lanes, and a library that started its own would fight them. int8 products are exact sums, scaled as ours are.
+ * One thread per call: threads are lanes, and a library that started its own would fight them. int8 products are
+ * exact sums, scaled as ours are.
  */
 #include "cpu/gemm_onednn.h"
 
@@ -21,11 +23,13 @@ hdl_status hdl__onednn_open(hdl__onednn **out)
     hdl_status status = HDL_OK;
     hdl__onednn *library = hdl__calloc(1, sizeof *library);
     HDL_CHECK(library != NULL, HDL_ENOMEM, "oneDNN: no memory for the engine");
-    HDL_CHECK(dnnl_engine_create(&library->engine, dnnl_cpu, 0) == dnnl_success, HDL_EDEVICE, "oneDNN: no engine for this processor");
+    HDL_CHECK(dnnl_engine_create(&library->engine, dnnl_cpu, 0) == dnnl_success, HDL_EDEVICE,
+              "oneDNN: no engine for this processor");
     library->openmp = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD);
     if (library->openmp != NULL) {
         void *get = dlsym(library->openmp, "omp_get_max_threads"), *set = dlsym(library->openmp, "omp_set_num_threads");
-        memcpy(&library->get_threads, &get, sizeof get);    /* ISO C has no cast from an object's to a function's address */
+        /* ISO C has no cast from an object's to a function's address */
+        memcpy(&library->get_threads, &get, sizeof get);
         memcpy(&library->set_threads, &set, sizeof set);
     }
     *out = library;
@@ -64,10 +68,12 @@ bool hdl__onednn_wanted(const hdl_backend_device *device, hdl_compute compute)
 {
     if (device->onednn == NULL) return false;
     if (device->products == HDL_PRODUCTS_ONEDNN) return true;
-    return (compute == HDL_COMPUTE_BF16 && device->features.amx_bf16) || (compute == HDL_COMPUTE_INT8 && device->features.amx_int8);
+    return (compute == HDL_COMPUTE_BF16 && device->features.amx_bf16)
+        || (compute == HDL_COMPUTE_INT8 && device->features.amx_int8);
 }
 
-static dnnl_status_t make_memory(dnnl_memory_t *out, dnnl_primitive_desc_t plan, dnnl_query_t what, dnnl_engine_t engine, void *data)
+static dnnl_status_t make_memory(dnnl_memory_t *out, dnnl_primitive_desc_t plan, dnnl_query_t what,
+                                 dnnl_engine_t engine, void *data)
 {
     return dnnl_memory_create(out, dnnl_primitive_desc_query_md(plan, what, 0), engine, data);
 }
@@ -81,9 +87,11 @@ hdl_status hdl__onednn_run_bucket(const hdl__onednn *library, dnnl_stream_t stre
     dnnl_primitive_desc_t plan = weight->plan[run->bucket];
     const int before = hdl__onednn_one_thread(library);
     const bool made = make_memory(&memory[X], plan, dnnl_query_src_md, library->engine, run->x) == dnnl_success
-                   && make_memory(&memory[W], plan, dnnl_query_weights_md, library->engine, weight->data) == dnnl_success
+                   && make_memory(&memory[W], plan, dnnl_query_weights_md, library->engine, weight->data)
+                       == dnnl_success
                    && make_memory(&memory[Y], plan, dnnl_query_dst_md, library->engine, run->sums) == dnnl_success
-                   && make_memory(&memory[PAD], plan, dnnl_query_scratchpad_md, library->engine, run->scratchpad) == dnnl_success;
+                   && make_memory(&memory[PAD], plan, dnnl_query_scratchpad_md, library->engine, run->scratchpad)
+                       == dnnl_success;
     HDL_CHECK(made, HDL_ENOMEM, "oneDNN: no memory for the views of a product");
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, memory[X]}, {DNNL_ARG_WEIGHTS, memory[W]}, {DNNL_ARG_DST, memory[Y]},
                                     {DNNL_ARG_SCRATCHPAD, memory[PAD]}};
@@ -108,7 +116,8 @@ size_t hdl__onednn_scratch_bytes(const hdl_backend_device *device, const hdl_str
 }
 
 /* One row of x, dense, in the library's type. */
-static void convert_row(const hdl_backend_device *device, dnnl_data_type_t type, const float *x, int32_t K, uint8_t *to, float *scale)
+static void convert_row(const hdl_backend_device *device, dnnl_data_type_t type, const float *x, int32_t K,
+                        uint8_t *to, float *scale)
 {
     if (type == dnnl_s8) {
         device->kernels->gemm.quantise(x, K, (int8_t *)to, scale);
@@ -142,10 +151,12 @@ hdl_status hdl__onednn_multiply(hdl_backend_stream *stream, const hdl_gemm_args 
     const hdl_backend_device *device = stream->device;
     const hdl__onednn_weight *library = w->library;
     hdl__onednn_run run = {.bucket = hdl__onednn_bucket(M)};
-    const size_t rows = (size_t)hdl__bucket_rows[run.bucket], row_bytes = (size_t)w->K * hdl__onednn_type_bytes(library->type);
+    const size_t rows = (size_t)hdl__bucket_rows[run.bucket];
+    const size_t row_bytes = (size_t)w->K * hdl__onednn_type_bytes(library->type);
     const size_t pad = atomic_load(&device->onednn->scratchpad_bytes);
     HDL_CHECK(block_bytes(w->K, w->N) + pad <= stream->scratch.bytes, HDL_EWORKSPACE,
-              "gemm: K = %d, N = %d need %zu bytes of scratch, the stream has %zu", w->K, w->N, block_bytes(w->K, w->N) + pad,
+              "gemm: K = %d, N = %d need %zu bytes of scratch, the stream has %zu", w->K, w->N,
+              block_bytes(w->K, w->N) + pad,
               stream->scratch.bytes);
     size_t used = 0;
     float *scale = hdl__cpu_carve(stream, &used, rows * sizeof(float));
@@ -153,7 +164,8 @@ hdl_status hdl__onednn_multiply(hdl_backend_stream *stream, const hdl_gemm_args 
     float *sums = hdl__cpu_carve(stream, &used, rows * (size_t)w->N * sizeof(float));
     for (int32_t m = 0; m < M; ++m) {
         const int64_t from = a->rows ? a->rows[m0 + m] : m0 + m;
-        convert_row(device, library->type, (const float *)a->x + from * a->ldx, w->K, x + (size_t)m * row_bytes, &scale[m]);
+        convert_row(device, library->type, (const float *)a->x + from * a->ldx, w->K, x + (size_t)m * row_bytes,
+                    &scale[m]);
     }
     memset(x + (size_t)M * row_bytes, 0, (rows - (size_t)M) * row_bytes);
     run.x = x;
@@ -162,7 +174,8 @@ hdl_status hdl__onednn_multiply(hdl_backend_stream *stream, const hdl_gemm_args 
     HDL_TRY(hdl__onednn_run_bucket(device->onednn, stream->library, library, &run));
     if (w->compute == HDL_COMPUTE_INT8) scale_sums(sums, M, w->N, scale, w->unscale);
     const hdl__gemm_finish finish = {
-        .tile = sums, .ld_tile = w->N, .bias = a->bias, .residual = a->residual ? (const float *)a->residual + m0 * a->ldr : NULL,
+        .tile = sums, .ld_tile = w->N, .bias = a->bias,
+        .residual = a->residual ? (const float *)a->residual + m0 * a->ldr : NULL,
         .ldr = a->ldr, .y = (float *)a->y + m0 * a->ldy, .ldy = a->ldy, .M = M, .columns = a->N, .act = a->act,
     };
     device->kernels->gemm.finish(&finish);

@@ -1,5 +1,6 @@
 /*
- * gemm_onednn.h - products by oneDNN: weights packed once, primitives made at pack for a few row counts, one thread per call.
+ * gemm_onednn.h - products by oneDNN: weights packed once, primitives made at pack for a few row counts, one
+ * thread per call.
  *
  * Without HEDDLE_ONEDNN every function here is there and says that it is not offered.
  */
@@ -24,8 +25,8 @@ void       hdl__onednn_stream_close(void *stream);
 bool       hdl__onednn_wanted(const hdl_backend_device *, hdl_compute);
 
 /*
- * Sets w->library, and w->unscale for int8. Leaves it NULL when the library has no primitive for the shape, or when the bits
- * of a row depend on the number of rows; the strips then serve.
+ * Sets w->library, and w->unscale for int8. Leaves it NULL when the library has no primitive for the shape, or
+ * when the bits of a row depend on the number of rows; the strips then serve.
  */
 hdl_status hdl__onednn_pack(hdl_weight *w, const hdl_pack_args *);
 void       hdl__onednn_weight_close(hdl_backend_device *, hdl__onednn_weight *);

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define HDL__PACK_PAD 16    /* floats added to a row of the buffer, so that 64 rows of K = 1024 do not share one cache set */
+/* Floats added to a row of the buffer, so that 64 rows of K = 1024 do not share one cache set. */
+#define HDL__PACK_PAD 16
 
 /* Rows of one strip on their way: f32 [width, ld], their int8 form, and what belongs to each. */
 typedef struct hdl__pack_buffer {
@@ -108,9 +109,11 @@ done:
 static hdl_status check_args(const hdl_pack_args *args)
 {
     hdl_status status = HDL_OK;
-    HDL_CHECK(args->compute != HDL_COMPUTE_F16, HDL_ENOSUPPORT, "pack: compute = f16, the cpu backend multiplies f32, bf16 and int8");
-    HDL_CHECK(args->compute == HDL_COMPUTE_F32 || args->compute == HDL_COMPUTE_BF16 || args->compute == HDL_COMPUTE_INT8,
-              HDL_EINVAL, "pack: compute = %d, allowed f32, bf16, int8", (int)args->compute);
+    HDL_CHECK(args->compute != HDL_COMPUTE_F16, HDL_ENOSUPPORT,
+              "pack: compute = f16, the cpu backend multiplies f32, bf16 and int8");
+    const bool known = args->compute == HDL_COMPUTE_F32 || args->compute == HDL_COMPUTE_BF16
+                    || args->compute == HDL_COMPUTE_INT8;
+    HDL_CHECK(known, HDL_EINVAL, "pack: compute = %d, allowed f32, bf16, int8", (int)args->compute);
     HDL_CHECK(args->rank == 0 && args->ranks == 1, HDL_ENOSUPPORT, "pack: rank %d of %d, the cpu backend has no ranks",
               args->rank, args->ranks);
 done:
@@ -147,7 +150,8 @@ hdl_status hdl__cpu_pack(hdl_backend_device *device, const hdl_pack_args *args, 
     w->padded = hdl__round_up(args->K, w->method->group);
     w->n_strips = (args->N + w->method->width - 1) / w->method->width;
     HDL_TRY(open_vectors(w));
-    if (args->use != HDL_PACK_FOR_LOGITS && hdl__onednn_wanted(device, args->compute)) HDL_TRY(hdl__onednn_pack(w, args));
+    if (args->use != HDL_PACK_FOR_LOGITS && hdl__onednn_wanted(device, args->compute))
+        HDL_TRY(hdl__onednn_pack(w, args));
     if (w->library == NULL || args->use != HDL_PACK_FOR_GEMM) HDL_TRY(pack_strips(w, args));
     *out = w;
     w = NULL;

@@ -13,7 +13,8 @@ static void read_stored(const hdl_backend_device *device, const hdl_pack_part *p
     const size_t size = hdl_dtype_bytes(part->dtype);
     if (!part->transposed) {
         for (int32_t i = 0; i < n; ++i)
-            device->kernels->ops.widen(data + (size_t)(row + i) * (size_t)K * size, part->dtype, K, 1.0f, NULL, to + i * ld);
+            device->kernels->ops.widen(data + (size_t)(row + i) * (size_t)K * size, part->dtype, K, 1.0f, NULL,
+                                       to + i * ld);
         return;
     }
     float segment[HDL__SEGMENT];
@@ -49,7 +50,8 @@ void hdl__source_read(const hdl_backend_device *device, const hdl_pack_args *arg
     }
 }
 
-void hdl__source_quantise(const hdl_backend_device *device, const hdl__source_rows *rows, int32_t i, int32_t K, int8_t *q,
+void hdl__source_quantise(const hdl_backend_device *device, const hdl__source_rows *rows, int32_t i, int32_t K,
+                          int8_t *q,
                           float *unscale)
 {
     const float *row = rows->values + i * rows->ld;

@@ -20,7 +20,8 @@ struct hdl_weight {
     int32_t                    n_strips;
     uint8_t                   *strips;      /* NULL: only the library multiplies this matrix */
     size_t                     strips_bytes;
-    float                     *unscale;     /* int8: f32 [N rounded up to the width], real = stored * unscale; else NULL */
+    /* int8: f32 [N rounded up to the width], real = stored * unscale; else NULL */
+    float                     *unscale;
     int32_t                   *start;       /* int8 with offset: i32, as long; else NULL */
     size_t                     vectors_bytes;   /* of unscale and start, one block */
     struct hdl__onednn_weight *library;     /* NULL: ours */
@@ -34,10 +35,12 @@ typedef struct hdl__source_rows {
     bool  *exact;               /* [n]: the row is stored as I8 and keeps its integers, as int8 products do */
 } hdl__source_rows;
 
-void   hdl__source_read(const hdl_backend_device *, const hdl_pack_args *, int32_t n0, int32_t n, const hdl__source_rows *);
+void   hdl__source_read(const hdl_backend_device *, const hdl_pack_args *, int32_t n0, int32_t n,
+                        const hdl__source_rows *);
 
 /* q i8 [K] and unscale (real = q * unscale) of row i. */
-void   hdl__source_quantise(const hdl_backend_device *, const hdl__source_rows *, int32_t i, int32_t K, int8_t *q, float *unscale);
+void   hdl__source_quantise(const hdl_backend_device *, const hdl__source_rows *, int32_t i, int32_t K, int8_t *q,
+                            float *unscale);
 
 /* Bytes that products and prepared rows carve from a stream's scratch. */
 size_t hdl__gemm_scratch_bytes(const hdl_backend_device *, const hdl_stream_limits *);

@@ -13,11 +13,12 @@
 
 #include <stdbool.h>
 
-#define HDL__ROW_BLOCK  64      /* rows of one tile call: 64 rows of K = 2048 f32 and a strip of weights share an L2 of 1 MiB */
+#define HDL__ROW_BLOCK  64      /* rows of one tile call: 64 of K = 2048 and a strip of weights share an L2 of 1 MiB */
 #define HDL__MAX_WIDTH  64      /* widest strip of any method */
 #define HDL__K_CHUNK    256     /* family "chunk": docs/numerics.md */
 
-/* One strip of weights times up to HDL__ROW_BLOCK prepared rows: y[m, 0..columns) raw sums (int8: scaled to real values). */
+/* One strip of weights times up to HDL__ROW_BLOCK prepared rows: y[m, 0..columns) raw sums (int8: scaled to real
+ * values). */
 typedef struct hdl__gemm_tile {
     const void    *x;           /* prepared rows [M, K], row stride ldx elements */
     int64_t        ldx;
@@ -60,7 +61,8 @@ typedef struct hdl__gemm_kernels {
     const hdl__gemm_method *f32, *bf16, *int8;
     const hdl__gemm_method *bf16_native, *int8_native;  /* need AVX512_BF16, VNNI; NULL: not on this instruction set */
     void (*finish)(const hdl__gemm_finish *);
-    /* q = rint(x * scale), scale = 127 / max|x|; scale 1 and q 0 for a zero row; scale NaN and q 0 for a row that is not finite. */
+    /* q = rint(x * scale), scale = 127 / max|x|; scale 1 and q 0 for a zero row; scale NaN and q 0 for a row that
+     * is not finite. */
     void (*quantise)(const float *x, int32_t K, int8_t *q, float *scale);
 } hdl__gemm_kernels;
 

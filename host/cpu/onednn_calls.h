@@ -1,4 +1,7 @@
-/* onednn_calls.h - the few calls of oneDNN 2 and 3 that differ, under one name each. Included by gemm_onednn.c and onednn_weight.c alone. */
+/*
+ * onednn_calls.h - the few calls of oneDNN 2 and 3 that differ, under one name each. Included by gemm_onednn.c and
+ * onednn_weight.c alone.
+ */
 #ifndef HEDDLE_HOST_ONEDNN_CALLS_H
 #define HEDDLE_HOST_ONEDNN_CALLS_H
 
@@ -33,7 +36,8 @@ typedef struct hdl__onednn_run {
     void   *x, *sums, *scratchpad;
 } hdl__onednn_run;
 
-hdl_status hdl__onednn_run_bucket(const hdl__onednn *, dnnl_stream_t, const hdl__onednn_weight *, const hdl__onednn_run *);
+hdl_status hdl__onednn_run_bucket(const hdl__onednn *, dnnl_stream_t, const hdl__onednn_weight *,
+                                  const hdl__onednn_run *);
 
 /* One thread from here on; returns the count to put back, as this may be the application's own thread. */
 static inline int hdl__onednn_one_thread(const hdl__onednn *library)
@@ -49,7 +53,10 @@ static inline void hdl__onednn_threads_back(const hdl__onednn *library, int befo
     if (before != 1) library->set_threads(before);
 }
 
-static inline size_t hdl__onednn_type_bytes(dnnl_data_type_t type) { return type == dnnl_s8 ? 1 : type == dnnl_bf16 ? 2 : 4; }
+static inline size_t hdl__onednn_type_bytes(dnnl_data_type_t type) 
+{
+    return type == dnnl_s8 ? 1 : type == dnnl_bf16 ? 2 : 4;
+}
 
 static inline int32_t hdl__onednn_bucket(int32_t M)
 {
@@ -77,8 +84,8 @@ static inline void hdl__layout_free(hdl__own_layout *layout)
     if (*layout != NULL) dnnl_memory_desc_destroy(*layout);
 }
 
-static inline dnnl_status_t hdl__matmul_plan(dnnl_primitive_desc_t *plan, dnnl_engine_t engine, hdl__layout x, hdl__layout w,
-                                             hdl__layout y, dnnl_primitive_attr_t attributes)
+static inline dnnl_status_t hdl__matmul_plan(dnnl_primitive_desc_t *plan, dnnl_engine_t engine, hdl__layout x,
+                                             hdl__layout w, hdl__layout y, dnnl_primitive_attr_t attributes)
 {
     return dnnl_matmul_primitive_desc_create(plan, engine, x, w, NULL, y, attributes);
 }
@@ -99,8 +106,8 @@ static inline dnnl_status_t hdl__layout_make(hdl__own_layout *out, int64_t rows,
 
 static inline void hdl__layout_free(hdl__own_layout *layout) { (void)layout; }
 
-static inline dnnl_status_t hdl__matmul_plan(dnnl_primitive_desc_t *plan, dnnl_engine_t engine, hdl__layout x, hdl__layout w,
-                                             hdl__layout y, dnnl_primitive_attr_t attributes)
+static inline dnnl_status_t hdl__matmul_plan(dnnl_primitive_desc_t *plan, dnnl_engine_t engine, hdl__layout x,
+                                             hdl__layout w, hdl__layout y, dnnl_primitive_attr_t attributes)
 {
     dnnl_matmul_desc_t product;
     const dnnl_status_t status = dnnl_matmul_desc_init(&product, x, w, NULL, y);

@@ -1,7 +1,9 @@
 /*
- * onednn_weight.c - a matrix in oneDNN's layout, its primitives, and the check that a row's bits do not depend on the rows beside it.
+ * onednn_weight.c - a matrix in oneDNN's layout, its primitives, and the check that a row's bits do not depend on
+ * the rows beside it.
  *
- * A shape that the library cannot multiply, or that fails the check, is left to our own strips (HOUSE: one accumulation order per matrix).
+ * A shape that the library cannot multiply, or that fails the check, is left to our own strips (HOUSE: one
+ * accumulation order per matrix).
  */
 #include "cpu/gemm_onednn.h"
 
@@ -33,13 +35,15 @@ static bool make_primitives(hdl__onednn *library, hdl__onednn_weight *weight, in
         hdl__own_layout x = {0}, y = {0};
         fine = hdl__layout_make(&x, hdl__bucket_rows[b], K, weight->type, dnnl_ab) == dnnl_success
             && hdl__layout_make(&y, hdl__bucket_rows[b], N, weight->sum_type, dnnl_ab) == dnnl_success
-            && hdl__matmul_plan(&weight->plan[b], library->engine, hdl__layout_of(&x), w, hdl__layout_of(&y), attributes) == dnnl_success
+            && hdl__matmul_plan(&weight->plan[b], library->engine, hdl__layout_of(&x), w, hdl__layout_of(&y),
+                                attributes) == dnnl_success
             && dnnl_primitive_create(&weight->primitive[b], weight->plan[b]) == dnnl_success;
         hdl__layout_free(&x);
         hdl__layout_free(&y);
         if (!fine) break;
         w = dnnl_primitive_desc_query_md(weight->plan[HDL__N_BUCKETS - 1], dnnl_query_weights_md, 0);
-        const size_t pad = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(weight->plan[b], dnnl_query_scratchpad_md, 0));
+        const size_t pad = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(weight->plan[b],
+            dnnl_query_scratchpad_md, 0));
         size_t most = atomic_load(&library->scratchpad_bytes);
         while (pad > most && !atomic_compare_exchange_weak(&library->scratchpad_bytes, &most, pad)) {}
     }
@@ -94,11 +98,13 @@ static hdl_status reorder_rows(hdl_weight *w, hdl__onednn_weight *weight, void *
     HDL_TRY(hdl__cpu_alloc(w->device, weight->data_bytes, &weight->data));
     const bool made = hdl__layout_make(&from, w->K, w->N, weight->type, dnnl_ba) == dnnl_success
         && dnnl_reorder_primitive_desc_create(&plan, hdl__layout_of(&from), engine, to, engine, NULL) == dnnl_success
-        && dnnl_primitive_create(&primitive, plan) == dnnl_success && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success
+        && dnnl_primitive_create(&primitive, plan) == dnnl_success
+        && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success
         && dnnl_memory_create(&source, hdl__layout_of(&from), engine, plain) == dnnl_success
         && dnnl_memory_create(&target, to, engine, weight->data) == dnnl_success;
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}};
-    HDL_CHECK(made && dnnl_primitive_execute(primitive, stream, 2, args) == dnnl_success && dnnl_stream_wait(stream) == dnnl_success,
+    HDL_CHECK(made && dnnl_primitive_execute(primitive, stream, 2, args) == dnnl_success &&
+              dnnl_stream_wait(stream) == dnnl_success,
               HDL_EDEVICE, "oneDNN: cannot lay out a matrix of %d x %d", w->N, w->K);
 done:
     if (source != NULL) dnnl_memory_destroy(source);
@@ -137,9 +143,11 @@ static hdl_status check_bits(hdl_weight *w, hdl__onednn_weight *weight, bool *sa
     uint8_t *x = hdl__calloc((size_t)HDL__ROW_BLOCK * (size_t)w->K, hdl__onednn_type_bytes(weight->type));
     uint8_t *alone = hdl__calloc(1, row), *sums = hdl__calloc(HDL__ROW_BLOCK, row);
     void *pad = hdl__calloc(1, atomic_load(&library->scratchpad_bytes) + 1);
-    HDL_CHECK(x != NULL && alone != NULL && sums != NULL && pad != NULL, HDL_ENOMEM, "pack: no memory to check a matrix of %d x %d",
+    HDL_CHECK(x != NULL && alone != NULL && sums != NULL && pad != NULL, HDL_ENOMEM,
+              "pack: no memory to check a matrix of %d x %d",
               w->N, w->K);
-    HDL_CHECK(dnnl_stream_create(&stream, library->engine, dnnl_stream_default_flags) == dnnl_success, HDL_EDEVICE, "oneDNN: no stream");
+    HDL_CHECK(dnnl_stream_create(&stream, library->engine, dnnl_stream_default_flags) == dnnl_success, HDL_EDEVICE,
+              "oneDNN: no stream");
     fill_probe(weight->type, w->K, x);
     *same = true;
     for (int32_t b = 0; b < HDL__N_BUCKETS && *same; ++b) {

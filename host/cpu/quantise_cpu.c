@@ -6,7 +6,8 @@ static hdl_status run_quantise(hdl_backend_stream *stream, const void *args)
 {
     const hdl_quantise_rows_args *a = args;
     for (int32_t m = 0; m < a->M; ++m)
-        stream->device->kernels->gemm.quantise((const float *)a->x + m * a->ldx, a->K, a->q + (int64_t)m * a->K, &a->scale[m]);
+        stream->device->kernels->gemm.quantise((const float *)a->x + m * a->ldx, a->K, a->q + (int64_t)m * a->K,
+                                               &a->scale[m]);
     return HDL_OK;
 }
 

@@ -1,9 +1,10 @@
 /*
  * team.c - dealing items to the owner of a stream and to assisting threads.
  *
- * One atomic word holds (items, next item). Taking an item is a compare-and-swap on it, and only after it has succeeded are the job's fields
- * read: the owner changes them only when every taken item has been counted as done, so a taken item is proof that they are current. Nothing else is
- * needed: a late assistant finds no item and goes back to waiting.
+ * One atomic word holds (items, next item). Taking an item is a compare-and-swap on it, and only after it has
+ * succeeded are the job's fields read: the owner changes them only when every taken item has been counted as
+ * done, so a taken item is proof that they are current. Nothing else is needed: a late assistant finds no item
+ * and goes back to waiting.
  */
 #include "cpu/team.h"
 
@@ -70,7 +71,8 @@ static int32_t run_items(hdl__cpu_team *team)
     int32_t n_run = 0;
     uint_fast64_t word = atomic_load_explicit(&team->word, memory_order_relaxed);
     while (next_item(word) < count_items(word)) {
-        if (!atomic_compare_exchange_weak_explicit(&team->word, &word, word + 1, memory_order_acquire, memory_order_relaxed))
+        if (!atomic_compare_exchange_weak_explicit(&team->word, &word, word + 1, memory_order_acquire,
+                                                   memory_order_relaxed))
             continue;
         void (*job)(void *, int32_t) = atomic_load_explicit(&team->job, memory_order_relaxed);
         job(atomic_load_explicit(&team->user, memory_order_relaxed), (int32_t)next_item(word));
@@ -98,7 +100,8 @@ void hdl__team_share(hdl__cpu_team *team, int32_t n, void (*job)(void *user, int
     atomic_store_explicit(&team->job, job, memory_order_relaxed);
     atomic_store_explicit(&team->user, user, memory_order_relaxed);
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
-    atomic_store(&team->word, (uint64_t)(uint32_t)n << 32);     /* sequentially consistent, against the sleeper's check */
+    /* sequentially consistent, against the sleeper's check */
+    atomic_store(&team->word, (uint64_t)(uint32_t)n << 32);
     wake_sleepers(team);
     run_items(team);
     for (int32_t spins = 0; atomic_load_explicit(&team->done, memory_order_acquire) < n; ++spins) {

@@ -12,8 +12,8 @@ hdl_status hdl__team_open(hdl__cpu_team **);
 void       hdl__team_close(hdl__cpu_team *);    /* no thread may still assist */
 
 /*
- * Runs job(user, 0..n-1), each once, and returns when all are done. Without an assistant this is a plain loop. One thread at
- * a time shares; jobs must not share in turn.
+ * Runs job(user, 0..n-1), each once, and returns when all are done. Without an assistant this is a plain loop.
+ * One thread at a time shares; jobs must not share in turn.
  */
 void hdl__team_share(hdl__cpu_team *, int32_t n, void (*job)(void *user, int32_t item), void *user);
 

@@ -26,6 +26,7 @@ hdl__counts hdl__counters_read(const hdl__counters *counters)
         .rows = get(&counters->rows),
         .padded_rows = get(&counters->padded_rows),
         .device_allocs = get(&counters->device_allocs),
+        .op_allocs = get(&counters->op_allocs),
         .host_allocs = hdl__alloc_count() - get(&counters->host_allocs_before),
         .product_bytes = get(&counters->product_bytes),
         .product_flops = get(&counters->product_flops),
@@ -41,6 +42,7 @@ void hdl__counters_reset(hdl__counters *counters)
     set(&counters->rows, 0);
     set(&counters->padded_rows, 0);
     set(&counters->device_allocs, 0);
+    set(&counters->op_allocs, 0);
     set(&counters->product_bytes, 0);
     set(&counters->product_flops, 0);
     for (int i = 0; i < HDL__N_OPS; i++) set(&counters->calls[i], 0);

@@ -2,16 +2,20 @@
  * counting.h - a wrapper around a backend table that counts what passes through it. The engine knows nothing of it.
  *
  * What the numbers mean:
+ *
  *   copied_bytes   bytes of uploads and downloads
- *   rows           rows for which a product (gemm, logit_reduce, token_logprobs) was computed: as many as its live
- * count says, where the host can read the count (unified memory), else all that it was given padded_rows    of
- * these, rows of no live sentence. The embed op that opens a pass on a stream says how many are live: the rows of
- * its row list whose slot is not done, or all its ids; what a product computes beyond is padding. So are rows past
- * the last sequence of a packed attention. Only where the host can read the counts (padding_seen) device_allocs
- * calls of the backend's alloc host_allocs    allocations of this whole process through base/memory.h, other
- * threads' too product_bytes  what the products must read and write at least: weights once a product, rows in and
- * out, bias, residual product_flops  2 M N K A recorded op counts each time it is replayed, by the values that it
- * then finds in memory; recording it counts nothing.
+ *   rows           rows for which a product (gemm, logit_reduce, token_logprobs) was computed: as many as its live count says,
+ *                  where the host can read the count (unified memory), else all that it was given
+ *   padded_rows    of these, rows of no live sentence. The embed op that opens a pass on a stream says how many are live: the
+ *                  rows of its row list whose slot is not done, or all its ids; what a product computes beyond is padding.
+ *                  So are rows past the last sequence of a packed attention. Only where the host can read the counts (padding_seen)
+ *   device_allocs  calls of the backend's alloc
+ *   host_allocs    allocations of this whole process through base/memory.h, other threads' too
+ *   op_allocs      allocations of the calling thread inside ops and replays: those made while decoding
+ *   product_bytes  what the products must read and write at least: weights once a product, rows in and out, bias, residual
+ *   product_flops  2 M N K
+ *
+ * A recorded op counts each time it is replayed, by the values that it then finds in memory; recording it counts nothing.
  */
 #ifndef HEDDLE_HOST_COUNTING_H
 #define HEDDLE_HOST_COUNTING_H
@@ -37,14 +41,14 @@ typedef enum hdl__op {
 } hdl__op;
 
 typedef struct hdl__counts {
-    uint64_t copied_bytes, rows, padded_rows, device_allocs, host_allocs, product_bytes, product_flops;
+    uint64_t copied_bytes, rows, padded_rows, device_allocs, host_allocs, op_allocs, product_bytes, product_flops;
     uint64_t calls[HDL__N_OPS];
     bool     padding_seen;
 } hdl__counts;
 
 /* Lanes are threads, so the numbers are atomic; they are independent of each other, so relaxed order is enough. */
 struct hdl__counters {
-    atomic_uint_fast64_t copied_bytes, rows, padded_rows, device_allocs, product_bytes, product_flops;
+    atomic_uint_fast64_t copied_bytes, rows, padded_rows, device_allocs, op_allocs, product_bytes, product_flops;
     atomic_uint_fast64_t calls[HDL__N_OPS];
     atomic_uint_fast64_t host_allocs_before;    /* hdl__alloc_count() at the last reset */
     bool                 padding_seen;

@@ -107,6 +107,11 @@ static void tally(hdl__counted_stream *own, const hdl__counted_op *op)
     hdl__counter_add(&counters->product_bytes, rows * op->row_bytes + op->fixed_bytes);
 }
 
+static void tally_allocs(hdl__counted_stream *own, uint64_t before)
+{
+    hdl__counter_add(&own->device->counters->op_allocs, hdl__alloc_count_here() - before);
+}
+
 static hdl_status keep(hdl__counted_graph *graph, const hdl__counted_op *op)
 {
     enum { FIRST_OPS = 64 };
@@ -129,9 +134,11 @@ done:
         hdl_status status = HDL_OK;                                                        \
         hdl__counted_stream *own = hdl__counted_stream_of(stream);                                     \
         const hdl__counted_op what = describe_##op(own->device, args);                     \
+        const uint64_t before = hdl__alloc_count_here();                                   \
         if (own->recording != NULL) HDL_TRY(keep(own->recording, &what));                  \
         else tally(own, &what);                                                            \
         HDL_TRY(own->device->inner->op(own->stream, args));                                \
+        if (own->recording == NULL) tally_allocs(own, before);                             \
     done:                                                                                  \
         return status;                                                                     \
     }
@@ -173,7 +180,10 @@ static hdl_status forward_replay(hdl_backend_stream *stream, hdl_backend_graph *
     hdl__counted_stream *own = hdl__counted_stream_of(stream);
     hdl__counted_graph *recorded = (hdl__counted_graph *)(void *)graph;
     for (size_t i = 0; i < recorded->n; i++) tally(own, &recorded->ops[i]);
-    return own->device->inner->replay(own->stream, recorded->graph);
+    const uint64_t before = hdl__alloc_count_here();
+    const hdl_status status = own->device->inner->replay(own->stream, recorded->graph);
+    tally_allocs(own, before);
+    return status;
 }
 
 void hdl__counting_close_graph(hdl__counted_graph *graph)

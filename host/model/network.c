@@ -1,6 +1,7 @@
 /* network.c - a model's weights on a device: found or packed, counted, freed. */
 #include "model/network.h"
 
+#include "device/device_state.h"
 #include "model/network_pack.h"
 
 #include <string.h>
@@ -157,15 +158,16 @@ static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, 
     HDL_CHECK(n != NULL, HDL_ENOMEM, "no memory for a network");
     packer.network = n;
     n->model = model;
-    n->wanted = o->compute;
     n->max_positions = o->max_positions;
     if (o->device_options != NULL) {
         n->isa = o->device_options->isa;
         n->products = o->device_options->products;
+        n->hooked = o->device_options->hooks != NULL;
     }
     n->device_name = hdl__strdup(o->device);
     HDL_CHECK(n->device_name != NULL, HDL_ENOMEM, "no memory for a device name");
-    HDL_TRY(hdl_device_open(o->device, o->device_options, &n->device));
+    hdl__counters *counters;
+    HDL_TRY(hdl__device_open_counted(o->device, o->device_options, &counters, &n->device));
     HDL_TRY(hdl_stream_create(n->device, &packer.stream));
     n->compute = resolve_compute(model, n->device, o->compute);
     HDL_TRY(pack_stack(&packer, "encoder", &c->encoder, false, &n->encoder));
@@ -185,8 +187,9 @@ static bool network_fits(const hdl__network *n, const hdl__network_options *o)
     const hdl_isa isa = o->device_options != NULL ? o->device_options->isa : HDL_ISA_AUTO;
     const hdl_products products = o->device_options != NULL ? o->device_options->products : HDL_PRODUCTS_AUTO;
     const bool hooks = o->device_options != NULL && o->device_options->hooks != NULL;
-    return !hooks && strcmp(n->device_name, o->device) == 0 && n->wanted == o->compute && n->isa == isa
-           && n->products == products && n->max_positions == o->max_positions;
+    const bool same_device = strcmp(n->device_name, o->device) == 0 || strcmp(n->device->info.name, o->device) == 0;
+    return !hooks && !n->hooked && same_device && n->compute == resolve_compute(n->model, n->device, o->compute)
+           && n->isa == isa && n->products == products && n->max_positions == o->max_positions;
 }
 
 hdl_status hdl__network_acquire(hdl_model *model, const hdl__network_options *options, hdl__network **out)

@@ -42,7 +42,8 @@ struct hdl__network {
     char         *device_name;                  /* as asked for */
     hdl_isa       isa;
     hdl_products  products;
-    hdl_compute   wanted, compute;              /* as asked for; as resolved, never AUTO */
+    hdl_compute   compute;                      /* never AUTO */
+    bool          hooked;                       /* its memory comes from the hooks of one translator's options: never shared */
     int32_t       max_positions;
     hdl__stack    encoder, decoder;
     hdl__linear   output;                       /* [V, E] */

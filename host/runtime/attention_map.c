@@ -157,8 +157,11 @@ hdl_status hdl_translator_map(hdl_translator *translator, const int32_t *source_
     hdl_status status = HDL_OK;
     hdl__bump memory = {0};
     map_work *w = NULL;
+    bool inside = false;
     HDL_CHECK(translator != NULL && source_ids != NULL && (target_ids != NULL || n_target == 0) && map != NULL, HDL_EINVAL,
               "hdl_translator_map: an argument is NULL");
+    HDL_TRY(hdl__translator_enter(translator, "hdl_translator_map"));
+    inside = true;
     w = hdl__calloc(1, sizeof *w);
     HDL_CHECK(w != NULL, HDL_ENOMEM, "no memory for a map");
     w->translator = translator;
@@ -178,6 +181,7 @@ done:
     }
     hdl__free(w);
     hdl__bump_free(&memory);
+    if (inside) hdl__translator_leave(translator);
     return status;
 }
 

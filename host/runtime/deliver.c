@@ -29,8 +29,9 @@ static void complete_locked(hdl_translator *t, hdl__sentence *sentence)
 void hdl__sentence_complete(hdl_translator *translator, hdl__sentence *sentence, hdl__lane *lane)
 {
     pthread_mutex_lock(&translator->hub->mutex);
+    lane->stats.sentences += sentence->status == HDL_OK;
     if (sentence->status == HDL_OK && sentence->n_outcomes > 0)
-        translator->target_tokens += (uint64_t)sentence->outcomes[0].n;
+        lane->stats.target_tokens += (uint64_t)sentence->outcomes[0].n;
     lane->published = lane->stats;
     complete_locked(translator, sentence);
     pthread_mutex_unlock(&translator->hub->mutex);

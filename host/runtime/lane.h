@@ -62,7 +62,7 @@ typedef struct hdl__row_arrays {
 } hdl__row_arrays;
 
 typedef struct hdl__lane_stats {
-    uint64_t steps, rows, encoder_passes, source_tokens, sentences, restarts;
+    uint64_t steps, rows, encoder_passes, source_tokens, target_tokens, sentences, restarts;
 } hdl__lane_stats;
 
 typedef struct hdl__lane hdl__lane;
@@ -102,6 +102,7 @@ struct hdl__lane {
     bool                busy;               /* has residents; guarded by the hub's mutex */
     hdl__lane          *assisting;          /* the busy lane whose ops this idle one joins; guarded by the hub's mutex */
     volatile int        assist_stop;        /* not 0: come back; set under the hub's mutex, read without */
+    bool                dry;                /* pages ran out: nothing more is seated until a child has left */
     bool                abandon;            /* closing without draining: what is seated is dropped */
     const hdl__probe   *encoder_probe, *decoder_probe;  /* of the next passes; NULL but for attention maps */
     hdl__lane_stats     stats;              /* the lane's own */

@@ -9,10 +9,10 @@
 static int32_t source_pages_of(const hdl__sentence *s) { return (s->S + HDL_PAGE_ROWS - 1) / HDL_PAGE_ROWS; }
 
 /* Rows of the first child; the others wait for room of their own. */
-static int32_t rows_of_first(const hdl__sentence *s)
+static int32_t rows_of_first(const hdl__lane *lane, const hdl__sentence *s)
 {
     if (s->phase == HDL__PHASE_SCORE) return 1;
-    return s->phase == HDL__PHASE_ALTERNATIVES ? s->search->n_best : s->search->slot.K;
+    return s->phase == HDL__PHASE_ALTERNATIVES ? hdl__alternatives_beam(s->search, lane->plan.max_beam) : s->search->slot.K;
 }
 
 /* Whether this is the moment to encode: with the mutex held. */
@@ -20,9 +20,10 @@ static bool should_encode(const hdl__lane *lane, const hdl__queue *queue)
 {
     const int32_t free_rows = lane->plan.max_rows - lane->rows_reserved;
     const hdl__sentence *first = hdl__queue_peek(queue);
-    if (first == NULL || free_rows < rows_of_first(first)) return false;
+    if (lane->dry && lane->n_seated > 0) return false;
+    if (first == NULL || free_rows < rows_of_first(lane, first)) return false;
     if (lane->n_seated == 0 || free_rows * FREE_SHARE >= lane->plan.max_rows) return true;
-    if (queue->n * rows_of_first(first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
+    if (queue->n * rows_of_first(lane, first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
     return hdl__now_us() - first->queued_us >= lane->plan.max_delay_us;
 }
 
@@ -125,7 +126,6 @@ hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_
     HDL_TRY(hdl__write_source(lane->stream, lane->network, &place, &lane->source_hidden));
     lane->stats.encoder_passes++;
     lane->stats.source_tokens += (uint64_t)M;
-    lane->stats.sentences += (uint64_t)n;
 done:
     return status;
 }

@@ -28,17 +28,17 @@ static int32_t count_forced(const hdl__sentence *s)
     return s->n_prefix + (s->phase == HDL__PHASE_CONTINUE ? 1 : 0);
 }
 
-static hdl_slot_options options_of(const hdl__sentence *s, int32_t child)
+static hdl_slot_options options_of(const hdl__sentence *s, int32_t child, int32_t max_beam)
 {
     hdl_slot_options o = s->search->slot;
     o.S = s->S;
     o.T = s->max_length;
     o.max_length = s->max_length;
     o.n_prefix = count_forced(s);
-    o.draw = child;
+    o.draw = s->piece * HDL_MAX_BEAM + child;
     o.n_allow = s->n_allow;
     if (s->phase == HDL__PHASE_ALTERNATIVES) {
-        o.K = s->search->n_best;
+        o.K = hdl__alternatives_beam(s->search, max_beam);
         o.n_pool = 2 * o.K;
         o.n_enough = o.K;
         o.flags |= HDL_SLOT_ALTERNATIVES;
@@ -125,7 +125,7 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool *seated)
     hdl_status status = HDL_OK;
     hdl__sentence *s = r->sentence;
     const int32_t child = r->n_redo > 0 ? r->redo[r->n_redo - 1] : s->next_child;
-    hdl_slot_options o = options_of(s, child);
+    hdl_slot_options o = options_of(s, child, lane->plan.max_beam);
     const int32_t slot = find_free_slot(lane);
     const hdl_history_layout layout = hdl_history_layout_of(&o);
     const uint64_t lists = place_lists(s, &o, 0);
@@ -165,6 +165,7 @@ hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *
 hdl_status hdl__lane_seat_children(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
+    if (lane->dry && lane->n_seated > 0) return HDL_OK;
     for (int32_t i = 0; i < lane->plan.n_slots && lane->n_residents > 0; i++) {
         hdl__resident *r = &lane->residents[i];
         bool seated = true;
@@ -215,6 +216,7 @@ void hdl__lane_evict(hdl__lane *lane, hdl__resident *resident)
 void hdl__lane_fail(hdl__lane *lane, hdl__resident *resident, hdl_status why, const char *line)
 {
     hdl__sentence *sentence = resident->sentence;
+    lane->dry = false;
     hdl__sentence_fail(sentence, why, line);
     hdl__lane_evict(lane, resident);
     hdl__sentence_complete(lane->translator, sentence, lane);
@@ -224,6 +226,7 @@ void hdl__lane_leave(hdl__lane *lane, int32_t slot)
 {
     hdl__resident *r = lane->seats[slot].resident;
     hdl__sentence *s = r->sentence;
+    lane->dry = false;
     clear_seat(lane, slot);
     s->n_done++;
     if (s->n_done < s->n_children) return;

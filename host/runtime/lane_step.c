@@ -107,6 +107,7 @@ static int32_t find_last_child(const hdl__lane *lane, const hdl__resident *r)
 static void make_room(hdl__lane *lane)
 {
     hdl__resident *youngest = find_youngest(lane);
+    lane->dry = true;
     if (youngest->n_live > 1 && lane->n_residents == 1)
         hdl__lane_unseat(lane, find_last_child(lane, youngest));
     else
@@ -173,6 +174,7 @@ static void collect(hdl__lane *lane)
 {
     for (int32_t g = 0; g < *lane->rows.n_groups; g++) {
         const int32_t slot = lane->rows.slot[lane->rows.group[g]];
+        if (lane->seats[slot].resident == NULL) continue;       /* a sibling's failure has taken the sentence out */
         lane->seats[slot].pos++;
         if (lane->state[slot].done) hdl__lane_finish(lane, slot);
     }

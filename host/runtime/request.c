@@ -141,9 +141,8 @@ static hdl_status name_source(hdl__request_work *w, const char *text, size_t n_b
     w->names = grown;
     const char **names = w->names + w->n_names;
     for (size_t i = 0; i < n; i++) {
-        const char *given = text != NULL ? NULL : w->request->tokens[i];
-        names[i] = given != NULL ? hdl__bump_copy(&w->ticket->memory, given, strlen(given))
-                                 : hdl_tokenizer_token(w->translator->model->source, ids[i]);
+        const char *name = text != NULL ? hdl_tokenizer_token(w->translator->model->source, ids[i]) : w->request->tokens[i];
+        names[i] = hdl__bump_copy(&w->ticket->memory, name, strlen(name));
         HDL_CHECK(names[i] != NULL, HDL_ENOMEM, "no memory for a token");
     }
     if (text != NULL) HDL_TRY(name_unknown(w, text, n_bytes, ids, n, names));

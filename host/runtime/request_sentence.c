@@ -75,7 +75,8 @@ static hdl_status check_room(const hdl__request_work *w, const hdl__sentence *s)
     hdl_slot_options o = s->search->slot;
     o.S = s->S;
     o.T = s->max_length;
-    if (s->phase == HDL__PHASE_ALTERNATIVES && o.K < s->search->n_best) o.K = s->search->n_best;
+    const int32_t wide = s->phase == HDL__PHASE_ALTERNATIVES ? hdl__alternatives_beam(s->search, w->translator->options.max_beam) : 0;
+    if (o.K < wide) o.K = wide;
     if (o.n_pool < 2 * o.K) o.n_pool = 2 * o.K;
     const uint64_t lists = (uint64_t)(o.n_end + s->n_prefix + 1 + s->search->n_suppress_ids + s->n_allow);
     const uint64_t needed = hdl_history_layout_of(&o).bytes + lists * sizeof(int32_t) + 2 * HDL_HISTORY_ALIGN;
@@ -99,6 +100,7 @@ hdl_status hdl__request_sentence(hdl__request_work *w, hdl__ticket_piece *piece)
     s->n_prefix = w->n_target;
     piece->n_hidden_prefix = w->n_hidden;
     s->priority = w->request->priority;
+    s->piece = ticket->n_pieces;
     s->n_children = 1;
     if (ticket->kind == HDL_REQUEST_SCORE) {
         s->phase = HDL__PHASE_SCORE;
@@ -106,9 +108,11 @@ hdl_status hdl__request_sentence(hdl__request_work *w, hdl__ticket_piece *piece)
         HDL_CHECK(s->max_length <= positions, HDL_EINVAL, "target has %d tokens with the end token, allowed %d",
                   s->max_length, positions);
     } else {
-        s->phase = ticket->search.alternatives ? HDL__PHASE_ALTERNATIVES : HDL__PHASE_SEARCH;
-        if (ticket->search.sample) s->n_children = ticket->search.n_best;
         s->max_length = longest_target(w, s);
+        /* a prefix as long as max_length leaves no next token to choose */
+        const bool free_token = s->n_prefix < s->max_length;
+        s->phase = ticket->search.alternatives && free_token ? HDL__PHASE_ALTERNATIVES : HDL__PHASE_SEARCH;
+        if (ticket->search.sample) s->n_children = ticket->search.n_best;
     }
     if (ticket->search.use_vocab_map && ticket->kind == HDL_REQUEST_TRANSLATE) HDL_TRY(allow_words(w, s, piece));
     HDL_TRY(check_room(w, s));

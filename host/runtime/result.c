@@ -106,15 +106,26 @@ static float joint_score(const hdl_ticket *ticket, int32_t rank, int32_t length,
     return sum / hdl_length_divisor(length, o->length_penalty, (hdl_length_norm)o->length_norm) + coverage;
 }
 
-static void add_tokens(maker *m, const part *p, const char **tokens, int32_t *ids, size_t first_source)
+/* A name of the result's own: the model may go before the ticket. */
+static const char *own_token(maker *m, int32_t id)
 {
+    const char *token = hdl_tokenizer_token(m->model->target, id);
+    return hdl__bump_copy(&m->ticket->memory, token, strlen(token));
+}
+
+static hdl_status add_tokens(maker *m, const part *p, const char **tokens, int32_t *ids, size_t first_source)
+{
+    hdl_status status = HDL_OK;
     for (int32_t i = 0; i < p->n_tokens; i++) {
         ids[i] = p->outcome->ids[p->first + i];
-        tokens[i] = hdl_tokenizer_token(m->model->target, ids[i]);
+        tokens[i] = own_token(m, ids[i]);
+        HDL_CHECK(tokens[i] != NULL, HDL_ENOMEM, "no memory for %d tokens", p->n_tokens);
         if (!m->ticket->search.replace_unknowns || ids[i] != m->model->checkpoint.config.unknown_id) continue;
         const int32_t source = most_attended(p, p->first + i);
         if (source >= 0) tokens[i] = m->ticket->result.source_tokens[first_source + (size_t)source];
     }
+done:
+    return status;
 }
 
 static hdl_status build_hypothesis(maker *m, int32_t rank, hdl_hypothesis *out)
@@ -133,7 +144,7 @@ static hdl_status build_hypothesis(maker *m, int32_t rank, hdl_hypothesis *out)
     for (int32_t i = 0; i < ticket->n_pieces; i++) {
         const part p = part_of(ticket, i, rank);
         const size_t n_logprobs = (size_t)(p.outcome->n - p.first);
-        add_tokens(m, &p, tokens + at, ids + at, column);
+        HDL_TRY(add_tokens(m, &p, tokens + at, ids + at, column));
         memcpy(logprobs + logprob_at, p.outcome->logprobs + p.first, n_logprobs * sizeof *logprobs);
         if (alignment != NULL) add_alignment(&p, alignment + at * sum.columns, sum.columns, column);
         if (ticket->text && text.n > 0 && !hdl__text_ends_in_cjk(text.data, text.n)) hdl__str_puts(&text, " ");
@@ -175,7 +186,10 @@ static hdl_status build_empty(maker *m, hdl_hypothesis *out)
     const part p = {.outcome = &outcome, .n_tokens = n > 0 ? n : 0};
     const char **tokens = take(m, (size_t)p.n_tokens, sizeof *tokens);
     HDL_CHECK(tokens != NULL, HDL_ENOMEM, "no memory for an empty result");
-    for (int32_t i = 0; i < p.n_tokens; i++) tokens[i] = hdl_tokenizer_token(m->model->target, outcome.ids[i]);
+    for (int32_t i = 0; i < p.n_tokens; i++) {
+        tokens[i] = own_token(m, outcome.ids[i]);
+        HDL_CHECK(tokens[i] != NULL, HDL_ENOMEM, "no memory for an empty result");
+    }
     HDL_TRY(add_text(m, &p, tokens, &text));
     out->text = hdl__bump_copy(&t->memory, text.data != NULL ? text.data : "", text.n);
     out->n_logprobs = (size_t)p.n_tokens + (score ? 1 : 0);

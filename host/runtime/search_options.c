@@ -44,21 +44,32 @@ static int32_t resolve_max_length(const hdl_model *model, const hdl_search_optio
     return value < positions ? (int32_t)value : positions;
 }
 
-static hdl_status check_numbers(const hdl_translator *t, const hdl_search_options *o, const hdl_slot_options *s,
-                                int32_t n_best)
+/* What later sums are made from. */
+static hdl_status check_sizes(const hdl_translator *t, const hdl_search_options *o, int32_t K, int32_t n_best)
 {
     hdl_status status = HDL_OK;
     const int32_t most = t->options.max_beam;
-    HDL_CHECK(s->K >= 1 && s->K <= most, HDL_EINVAL, "beam = %d, allowed 1 to %d (max_beam)", s->K, most);
+    HDL_CHECK(K >= 1 && K <= most, HDL_EINVAL, "beam = %d, allowed 1 to %d (max_beam)", K, most);
     HDL_CHECK(n_best >= 1 && n_best <= most, HDL_EINVAL, "n_best = %d, allowed 1 to %d (max_beam)", n_best, most);
+    HDL_CHECK(o->patience >= 0 && o->patience <= HDL_MAX_BEAM, HDL_EINVAL, "patience = %g, allowed above 0 to %d",
+              (double)o->patience, HDL_MAX_BEAM);
+    HDL_CHECK(o->end_tokens != NULL || o->n_end_tokens == 0, HDL_EINVAL, "end_tokens is NULL, n_end_tokens = %zu",
+              o->n_end_tokens);
+    HDL_CHECK(o->suppress != NULL || o->n_suppress == 0, HDL_EINVAL, "suppress is NULL, n_suppress = %zu", o->n_suppress);
+    HDL_CHECK(o->n_suppress <= INT32_MAX, HDL_EINVAL, "%zu suppressed sequences, allowed %d", o->n_suppress, INT32_MAX);
+done:
+    return status;
+}
+
+static hdl_status check_numbers(const hdl_translator *t, const hdl_search_options *o, const hdl_slot_options *s)
+{
+    hdl_status status = HDL_OK;
     HDL_CHECK(isfinite(s->length_penalty) && s->length_penalty >= 0, HDL_EINVAL,
               "length_penalty = %g, allowed 0 or more", (double)s->length_penalty);
     HDL_CHECK(isfinite(s->coverage_penalty) && s->coverage_penalty >= 0, HDL_EINVAL,
               "coverage_penalty = %g, allowed 0 or more", (double)s->coverage_penalty);
     HDL_CHECK(isfinite(s->repetition_penalty) && s->repetition_penalty > 0, HDL_EINVAL,
               "repetition_penalty = %g, allowed above 0", (double)s->repetition_penalty);
-    HDL_CHECK(o->patience >= 0 && o->patience <= HDL_MAX_BEAM, HDL_EINVAL, "patience = %g, allowed above 0 to %d",
-              (double)o->patience, HDL_MAX_BEAM);
     HDL_CHECK(s->ngram >= 0, HDL_EINVAL, "no_repeat_ngram = %d, allowed 0 or more", s->ngram);
     HDL_CHECK(o->stop >= HDL_STOP_COUNT && o->stop <= HDL_STOP_ALL, HDL_EINVAL, "stop = %d, allowed 0 to 2", (int)o->stop);
     HDL_CHECK(o->length_norm == HDL_LENGTH_POWER || o->length_norm == HDL_LENGTH_GNMT, HDL_EINVAL,
@@ -106,6 +117,7 @@ static hdl_status find_ends(const hdl_translator *t, const hdl_search_options *o
     HDL_CHECK(out->ends != NULL, HDL_ENOMEM, "no memory for end tokens");
     out->ends[0] = t->model->checkpoint.config.end_id;
     for (size_t i = 0; i < o->n_end_tokens; i++) {
+        HDL_CHECK(o->end_tokens[i] != NULL, HDL_EINVAL, "end_tokens[%zu] is NULL", i);
         out->ends[i] = hdl_tokenizer_id(target, o->end_tokens[i]);
         HDL_CHECK(out->ends[i] >= 0, HDL_EINVAL, "end token \"%s\" is not in the target vocabulary", o->end_tokens[i]);
     }
@@ -139,6 +151,7 @@ static hdl_status find_suppressed(const hdl_translator *t, const hdl_search_opti
     hdl_status status = HDL_OK;
     size_t total = 0;
     for (size_t i = 0; i < o->n_suppress; i++) {
+        HDL_CHECK(o->suppress[i] != NULL, HDL_EINVAL, "suppress[%zu] is NULL", i);
         const int32_t n = read_sequence(t, o->suppress[i], NULL);
         if (n < 0) return HDL_EINVAL;
         HDL_CHECK(n > 0, HDL_EINVAL, "suppressed sequence %zu is empty", i);
@@ -162,7 +175,6 @@ static void fill_slot(const hdl_translator *t, const hdl_search_options *o, hdl_
 {
     const hdl__config *c = &t->model->checkpoint.config;
     hdl_slot_options *s = &out->slot;
-    s->K = resolve_beam(t->model, o);
     s->n_best = out->n_best;
     s->n_enough = (int32_t)floorf((float)s->K * (o->patience > 0 ? o->patience : 1.0f) + 0.5f);
     if (s->n_enough < 1 || s->K == 1) s->n_enough = 1;      /* one beam is greedy, whatever the patience */
@@ -178,6 +190,7 @@ static void fill_slot(const hdl_translator *t, const hdl_search_options *o, hdl_
     s->top_k = o->top_k;
     s->top_p = o->top_p != 0.0f ? o->top_p : 1.0f;
     s->temperature = o->temperature == (float)HDL_OFF ? 0.0f : o->temperature != 0.0f ? o->temperature : 1.0f;
+    if (s->temperature > 0.0f && !isfinite(1.0f / s->temperature)) s->temperature = 0.0f;   /* the limit is greedy */
     s->seed = o->seed;
     s->unknown_id = c->unknown_id;
     s->pad_id = c->pad_id;
@@ -204,12 +217,16 @@ hdl_status hdl__search_resolve(hdl_translator *translator, const hdl_search_opti
         .use_vocab_map = o->use_vocab_map != 0,
         .min_alternative_prob = o->min_alternative_prob,
     };
+    out->slot.K = resolve_beam(translator->model, o);
+    HDL_TRY(check_sizes(translator, o, out->slot.K, out->n_best));
     fill_slot(translator, o, out);
-    HDL_TRY(check_numbers(translator, o, &out->slot, out->n_best));
+    HDL_TRY(check_numbers(translator, o, &out->slot));
     HDL_TRY(check_modes(o, &out->slot, out->n_best));
     HDL_CHECK(!out->use_vocab_map || translator->model->vocab_map != NULL, HDL_EINVAL,
               "use_vocab_map = 1, but the model has no vocabulary map (vmap.txt)");
     out->max_length = resolve_max_length(translator->model, o, translator->network->decoder.n_positions);
+    HDL_CHECK(out->max_length == 0 || out->slot.min_length <= out->max_length, HDL_EINVAL,
+              "min_length = %d is above max_length = %d, the model's default", out->slot.min_length, out->max_length);
     HDL_TRY(find_ends(translator, o, memory, out));
     HDL_TRY(find_suppressed(translator, o, memory, out));
 done:
@@ -221,7 +238,8 @@ hdl_status hdl_translator_check(hdl_translator *translator, const hdl_search_opt
     hdl__bump memory = {0};
     hdl__search resolved;
     if (translator == NULL) return hdl__fail(HDL_EINVAL, "hdl_translator_check: translator is NULL");
-    const hdl_status status = hdl__search_resolve(translator, search, &memory, &resolved);
+    hdl_status status = hdl__check_process(translator->pid, "hdl_translator_check");
+    if (status == HDL_OK) status = hdl__search_resolve(translator, search, &memory, &resolved);
     hdl__bump_free(&memory);
     return status;
 }

@@ -35,6 +35,17 @@ typedef struct hdl__outcome {
     bool     by_length;
 } hdl__outcome;
 
+/*
+ * Width of the slot that looks for alternatives: as many as are wanted, and more when end tokens, which do not count, might take places
+ * among its 2K candidates.
+ */
+static inline int32_t hdl__alternatives_beam(const hdl__search *search, int32_t max_beam)
+{
+    const int32_t wanted = (search->n_best + search->slot.n_end + 1) / 2;
+    const int32_t K = wanted > search->n_best ? wanted : search->n_best;
+    return K < max_beam ? K : max_beam;
+}
+
 typedef enum hdl__phase {
     HDL__PHASE_SEARCH = 0,              /* children are whole searches: one, or n_best draws */
     HDL__PHASE_ALTERNATIVES,            /* the one child looks for the best next tokens */
@@ -51,6 +62,7 @@ typedef struct hdl__sentence {
     int32_t            S, n_prefix, n_allow;
     int32_t            max_length;      /* T of the history; score: n_prefix + 1 */
     hdl__phase         phase;
+    int32_t            piece;           /* place in the line: pieces draw random numbers of their own */
     int32_t            n_children, next_child, n_done;
     int32_t           *alternative;     /* [n_best] first tokens */
     float             *alternative_logprob;

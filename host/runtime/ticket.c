@@ -7,7 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static hdl_status check_request(const hdl_translator *t, const hdl_request *r)
+#define MOST_LANGUAGE_TOKENS 64     /* one is usual */
+#define MOST_LINE (1 << 30)         /* bytes or tokens; positions and their sums stay within an int32_t */
+
+static hdl_status check_request(const hdl_request *r)
 {
     hdl_status status = HDL_OK;
     const hdl_request defaults = HDL_REQUEST_INIT;
@@ -19,16 +22,22 @@ static hdl_status check_request(const hdl_translator *t, const hdl_request *r)
               r->n_tokens);
     HDL_CHECK(r->target != NULL || r->target_tokens != NULL || r->n_target_tokens == 0, HDL_EINVAL,
               "target_tokens is NULL, n_target_tokens = %zu", r->n_target_tokens);
-    HDL_CHECK(r->n_tokens < INT32_MAX && r->n_target_tokens < INT32_MAX && r->n_bytes < INT32_MAX
-                  && r->n_target_bytes < INT32_MAX,
-              HDL_EINVAL, "a line of more than %d bytes or tokens", INT32_MAX);
+    HDL_CHECK(r->source_prefix != NULL || r->n_source_prefix == 0, HDL_EINVAL, "source_prefix is NULL, n_source_prefix = %zu",
+              r->n_source_prefix);
+    HDL_CHECK(r->source_suffix != NULL || r->n_source_suffix == 0, HDL_EINVAL, "source_suffix is NULL, n_source_suffix = %zu",
+              r->n_source_suffix);
+    HDL_CHECK(r->n_source_prefix <= MOST_LANGUAGE_TOKENS && r->n_source_suffix <= MOST_LANGUAGE_TOKENS, HDL_EINVAL,
+              "n_source_prefix = %zu, n_source_suffix = %zu, allowed 0 to %d", r->n_source_prefix, r->n_source_suffix,
+              MOST_LANGUAGE_TOKENS);
+    HDL_CHECK(r->n_tokens < MOST_LINE && r->n_target_tokens < MOST_LINE && r->n_bytes < MOST_LINE
+                  && r->n_target_bytes < MOST_LINE,
+              HDL_EINVAL, "a line of more than %d bytes or tokens", MOST_LINE);
     HDL_CHECK(r->split >= HDL_SPLIT_LONG && r->split <= HDL_SPLIT_NEVER, HDL_EINVAL, "split = %d, allowed 0 to 2",
               (int)r->split);
     HDL_CHECK(r->overflow == HDL_OVERFLOW_ERROR || r->overflow == HDL_OVERFLOW_CUT, HDL_EINVAL,
               "overflow = %d, allowed 0 or 1", (int)r->overflow);
     HDL_CHECK(r->max_source_length >= 0, HDL_EINVAL, "max_source_length = %d, allowed 1 or more", r->max_source_length);
     HDL_CHECK(r->deadline_us >= 0, HDL_EINVAL, "deadline_us = %lld, allowed 0 or more", (long long)r->deadline_us);
-    HDL_CHECK(t->pid == getpid(), HDL_ESTATE, "the translator was made before fork(); the child may not use it");
 done:
     return status;
 }
@@ -56,7 +65,7 @@ hdl_status hdl__ticket_make(hdl_translator *translator, const hdl_request *reque
     hdl_status status = HDL_OK;
     hdl__request_work work = {.translator = translator, .request = request};
     hdl_ticket *ticket = NULL;
-    HDL_TRY(check_request(translator, request));
+    HDL_TRY(check_request(request));
     ticket = hdl__calloc(1, sizeof *ticket);
     HDL_CHECK(ticket != NULL, HDL_ENOMEM, "no memory for a ticket");
     work.ticket = ticket;
@@ -68,7 +77,7 @@ hdl_status hdl__ticket_make(hdl_translator *translator, const hdl_request *reque
     ticket->text = request->text != NULL;
     ticket->on_done = request->on_done;
     ticket->user = request->user;
-    ticket->result.detail = "";
+    ticket->result.detail = ticket->result.source = "";
     HDL_TRY(hdl__search_resolve(translator, request->search, &ticket->memory, &ticket->search));
     ticket->search.slot.seed += request->line;
     const hdl_status taken = hdl__request_take(&work);
@@ -106,7 +115,7 @@ static void enqueue(hdl_translator *t, hdl_ticket *ticket, int64_t deadline_us)
         s->arrival = t->arrivals++;
         s->queued_us = now;
         if (deadline_us > 0) {
-            s->deadline_us = now + deadline_us;
+            s->deadline_us = deadline_us < INT64_MAX - now ? now + deadline_us : INT64_MAX;
             t->n_urgent++;
         }
         hdl__queue_push(&t->queue, s);
@@ -120,13 +129,10 @@ static void enqueue(hdl_translator *t, hdl_ticket *ticket, int64_t deadline_us)
         pthread_cond_broadcast(&t->work);
 }
 
-hdl_status hdl_translator_submit(hdl_translator *translator, const hdl_request *request, hdl_ticket **ticket)
+/* Puts a ticket into the queue, when there is room or nobody to wait. */
+static hdl_status queue_ticket(hdl_translator *translator, hdl_ticket *made, const hdl_request *request)
 {
     hdl_status status = HDL_OK;
-    hdl_ticket *made = NULL;
-    if (translator == NULL || request == NULL || ticket == NULL)
-        return hdl__fail(HDL_EINVAL, "hdl_translator_submit: an argument is NULL");
-    HDL_TRY(hdl__ticket_make(translator, request, &made));
     pthread_mutex_lock(&translator->hub->mutex);
     const int32_t limit = translator->options.max_queue;
     /* a line of more pieces than the whole queue goes in when the queue is empty: the heap has room for it (translator.c) */
@@ -140,13 +146,24 @@ hdl_status hdl_translator_submit(hdl_translator *translator, const hdl_request *
         status = hdl__queue_reserve(&translator->queue, made->n_pieces);
     if (status == HDL_OK) enqueue(translator, made, request->deadline_us);
     pthread_mutex_unlock(&translator->hub->mutex);
-    if (status != HDL_OK) {
-        hdl__ticket_unref(made);
-        hdl__ticket_unref(made);
-        return status;
-    }
+    return status;
+}
+
+hdl_status hdl_translator_submit(hdl_translator *translator, const hdl_request *request, hdl_ticket **ticket)
+{
+    hdl_status status = HDL_OK;
+    hdl_ticket *made = NULL;
+    bool inside = false;
+    HDL_CHECK(translator != NULL && request != NULL && ticket != NULL, HDL_EINVAL, "hdl_translator_submit: an argument is NULL");
+    HDL_TRY(hdl__translator_enter(translator, "hdl_translator_submit"));
+    inside = true;
+    HDL_TRY(hdl__ticket_make(translator, request, &made));
+    HDL_TRY(queue_ticket(translator, made, request));
     *ticket = made;
+    made = NULL;
 done:
+    if (made != NULL) free_ticket(made);        /* nobody else has seen it */
+    if (inside) hdl__translator_leave(translator);
     return status;
 }
 
@@ -165,11 +182,14 @@ static struct timespec deadline_after(int64_t timeout_us)
 
 hdl_status hdl_ticket_wait(hdl_ticket *ticket, int64_t timeout_us, const hdl_result **result)
 {
-    if (ticket == NULL) return hdl__fail(HDL_EINVAL, "hdl_ticket_wait: ticket is NULL");
+    hdl_status status = HDL_OK;
+    HDL_CHECK(ticket != NULL, HDL_EINVAL, "hdl_ticket_wait: ticket is NULL");
     hdl__ticket_hub *hub = ticket->hub;
+    HDL_TRY(hdl__check_process(hub->pid, "hdl_ticket_wait"));
     const struct timespec at = deadline_after(timeout_us > 0 ? timeout_us : 0);
     pthread_mutex_lock(&hub->mutex);
-    while (!ticket->done && timeout_us != 0) {
+    const bool calling_back = hub->translator != NULL && hdl__on_delivery_thread(hub->translator);
+    while (!ticket->done && timeout_us != 0 && !calling_back) {
         if (timeout_us < 0)
             pthread_cond_wait(&hub->finished, &hub->mutex);
         else if (pthread_cond_timedwait(&hub->finished, &hub->mutex, &at) == ETIMEDOUT)
@@ -177,15 +197,19 @@ hdl_status hdl_ticket_wait(hdl_ticket *ticket, int64_t timeout_us, const hdl_res
     }
     const bool done = ticket->done;
     pthread_mutex_unlock(&hub->mutex);
-    if (!done) return hdl__fail(HDL_ETIMEOUT, "the request has not ended yet");
+    HDL_CHECK(done || timeout_us == 0 || !calling_back, HDL_ESTATE,
+              "hdl_ticket_wait: a callback may not wait: results come from its own thread");
+    HDL_CHECK(done, HDL_ETIMEOUT, "the request has not ended yet");
     if (result != NULL) *result = &ticket->result;
-    return HDL_OK;
+done:
+    return status;
 }
 
 void hdl_ticket_cancel(hdl_ticket *ticket)
 {
     if (ticket == NULL || atomic_exchange(&ticket->cancelled, true)) return;
     hdl__ticket_hub *hub = ticket->hub;
+    if (hub->pid != getpid()) return;       /* the lock may have been held by a thread that fork() left behind */
     pthread_mutex_lock(&hub->mutex);
     if (!ticket->done && hub->translator != NULL) {
         hub->translator->n_urgent++;

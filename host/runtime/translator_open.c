@@ -100,6 +100,7 @@ static hdl_status open_hub(hdl_translator *t)
     pthread_cond_init(&hub->finished, &attributes);
     pthread_condattr_destroy(&attributes);
     hub->translator = t;
+    hub->pid = t->pid;
     atomic_init(&hub->refs, 1);
     t->hub = hub;
     return HDL_OK;
@@ -150,6 +151,7 @@ static void stop_threads(hdl_translator *t, bool drain)
     hdl__recall_assistants_locked(t, NULL);
     pthread_cond_broadcast(&t->work);
     pthread_cond_broadcast(&t->room);
+    while (t->n_inside > 0) pthread_cond_wait(&t->room, &t->hub->mutex);
     pthread_mutex_unlock(&t->hub->mutex);
     for (int32_t i = 0; i < t->n_started; i++) pthread_join(t->lane_threads[i], NULL);
     pthread_mutex_lock(&t->hub->mutex);
@@ -198,6 +200,7 @@ hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *o
     HDL_TRY(open_lanes(t, &plan));
     t->options.device = t->network->device_name;       /* the caller's string may die */
     t->options.device_options = NULL;
+    t->counted_at_open = hdl__counters_read(t->network->device->counters);
     HDL_TRY(start_threads(t));
     *translator = t;
     t = NULL;
@@ -214,8 +217,8 @@ hdl_status hdl_translator_close(hdl_translator *translator, int drain)
     if (translator == NULL) return HDL_OK;
     if (hdl__on_delivery_thread(translator))
         return hdl__fail(HDL_ESTATE, "hdl_translator_close: a callback may not close its translator");
-    if (translator->pid != getpid())
-        return hdl__fail(HDL_ESTATE, "hdl_translator_close: the translator was made before fork(); the child may not use it");
+    const hdl_status status = hdl__check_process(translator->pid, "hdl_translator_close");
+    if (status != HDL_OK) return status;
     stop_threads(translator, drain != 0);
     free_translator(translator);
     return HDL_OK;
@@ -229,23 +232,36 @@ static void add_lane_stats(const hdl__lane *lane, hdl_translator_stats *s)
     s->rows += lane->published.rows;
     s->encoder_passes += lane->published.encoder_passes;
     s->restarts += lane->published.restarts;
+    s->target_tokens += lane->published.target_tokens;
     s->pool_bytes += lane->plan.pool_bytes;
+}
+
+/* What the backend was asked for since open; translators that share weights share these numbers. */
+static void add_counts(const hdl_translator *t, hdl_translator_stats *s)
+{
+    const hdl__counts now = hdl__counters_read(t->network->device->counters), *then = &t->counted_at_open;
+    s->padded_rows = now.padded_rows - then->padded_rows;
+    s->copied_bytes = now.copied_bytes - then->copied_bytes;
+    s->allocations = now.op_allocs - then->op_allocs;
 }
 
 hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_translator_stats *stats)
 {
     if (translator == NULL || stats == NULL || stats->struct_bytes < sizeof stats->struct_bytes)
         return hdl__fail(HDL_EINVAL, "hdl_translator_get_stats: an argument is NULL or struct_bytes is not set");
+    const hdl_status status = hdl__translator_enter(translator, "hdl_translator_get_stats");
+    if (status != HDL_OK) return status;
     const size_t room = stats->struct_bytes;
     hdl_translator_stats s = {.struct_bytes = room};
     pthread_mutex_lock(&translator->hub->mutex);
     for (int32_t i = 0; i < translator->n_lanes; i++) add_lane_stats(&translator->lanes[i], &s);
-    s.target_tokens = translator->target_tokens;
     pthread_mutex_unlock(&translator->hub->mutex);
+    add_counts(translator, &s);
     s.weight_bytes = translator->network->bytes;
     s.lanes = translator->n_lanes;
     s.compute = hdl__compute_name(translator->network->compute);
     s.device = translator->network->device->info.description;
     memcpy(stats, &s, room < sizeof s ? room : sizeof s);
+    hdl__translator_leave(translator);
     return HDL_OK;
 }

@@ -6,6 +6,7 @@
 #ifndef HEDDLE_HOST_TRANSLATOR_H
 #define HEDDLE_HOST_TRANSLATOR_H
 
+#include "device/counting.h"
 #include "runtime/lane.h"
 #include "runtime/queue.h"
 #include "text/text.h"
@@ -19,6 +20,7 @@ typedef struct hdl__ticket_hub {
     pthread_cond_t  finished;           /* a ticket is done; monotonic clock */
     hdl_translator *translator;         /* NULL: closed; guarded by the mutex */
     atomic_int      refs;
+    pid_t           pid;                /* of the process that opened the translator */
 } hdl__ticket_hub;
 
 /* One piece of a ticket: a sentence, and where it stands in the line. */
@@ -53,7 +55,7 @@ struct hdl_translator {
     hdl_model             *model;
     hdl__network          *network;
     hdl_translator_options options;     /* resolved */
-    hdl__counters         *counters;    /* of the network's device */
+    hdl__counts            counted_at_open;     /* of the network's device, which translators may share */
     hdl__ticket_hub       *hub;
     pthread_cond_t         work, room, delivery;    /* with the hub's mutex */
     hdl__queue             queue;
@@ -61,14 +63,19 @@ struct hdl_translator {
     int32_t                n_urgent;    /* above 0: waiting sentences have deadlines or were cancelled, the queue is to be swept */
     bool                   closing, drain, stop_delivery;
     int32_t                n_open;      /* tickets not yet delivered */
+    int32_t                n_inside;    /* threads in a call of the public interface */
     hdl_ticket            *deliver_first, *deliver_last;
     hdl__lane             *lanes;
     pthread_t             *lane_threads, delivery_thread;
     int32_t                n_lanes, n_started, n_idle;
     bool                   delivery_started;
-    uint64_t               target_tokens;
     pid_t                  pid;
 };
+
+/* translator_entry.c: HDL_ESTATE after fork and while closing; an entered call leaves. `call` is for the words. */
+hdl_status hdl__check_process(pid_t pid, const char *call);
+hdl_status hdl__translator_enter(hdl_translator *translator, const char *call);
+void       hdl__translator_leave(hdl_translator *translator);
 
 /* request.c: text to pieces, sentences and room for results; checks everything. */
 hdl_status hdl__ticket_make(hdl_translator *translator, const hdl_request *request, hdl_ticket **out);

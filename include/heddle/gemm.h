@@ -33,7 +33,7 @@ typedef enum hdl_compute {
     HDL_COMPUTE_INT8        /* weights per output row, activations per row, q = rint(v * 127 / max|row|) */
 } hdl_compute;
 
-/* A matrix in the backend's layout. Opaque; freed with weight_free of the same backend. */
+/* A matrix in the backend's layout. Opaque; freed with hdl_weight_close. */
 typedef struct hdl_weight hdl_weight;
 
 /* Rows [.., K] of one source tensor; several parts are stacked to N rows (query, key and value in one product). */

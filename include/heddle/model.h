@@ -47,18 +47,18 @@ HDL_API hdl_status hdl_model_load_memory(const hdl_memory_file *files, size_t n_
 /* What a model is. Strings belong to the model. struct_bytes is set by the caller (HDL_MODEL_INFO_INIT). */
 typedef struct hdl_model_info {
     size_t      struct_bytes;
-    const char *format;                     /* "CTranslate2 6", "MarianMT", "Marian npz", "heddle" */
+    const char *format;                     /* "CTranslate2 6", "MarianMT", "Marian npz", "Marian bin", "heddle" */
     const char *weights_dtype;              /* "f32", "f16", "i8", "mixed", ... */
     int32_t     encoder_layers, decoder_layers, d_model, encoder_heads, decoder_heads, encoder_ffn, decoder_ffn;
     int32_t     source_vocabulary, target_vocabulary;
-    int32_t     max_positions;              /* 0: unlimited */
+    int32_t     max_positions;              /* of the decoder; 0: unlimited */
     int32_t     max_source_length;          /* recommended length of a piece, tokens with end token; 0: max_positions */
     int32_t     start_id, end_id, unknown_id, pad_id;      /* -1: none */
     uint64_t    n_parameters, weight_bytes; /* as stored; tied tensors count once */
     const char *norm_order;                 /* "pre" or "post" */
     const char *activation;                 /* decoder's: "relu", "swish", ... */
     const char *positions;                  /* "sinusoidal (Hugging Face)", "table", ... */
-    const char *tokenizer;                  /* "sentencepiece", "bpe", "words", "none" */
+    const char *tokenizer;                  /* of the source: "sentencepiece", "bpe", "words" */
     int32_t     has_vocab_map;
 } hdl_model_info;
 

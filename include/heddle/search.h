@@ -60,14 +60,14 @@ typedef struct hdl_slot_options {
     int32_t  reserved[2];
 } hdl_slot_options;
 
-/* What search writes about a slot. Zeroed at admission, then n_live = 1. */
+/* What search writes about a slot. Zeroed at admission, then n_live = 1 and following = 1. */
 typedef struct hdl_slot_state {
     int32_t  t;                 /* target tokens that stand, forced ones counted */
     int32_t  n_live;
     int32_t  n_finished;        /* entries of the finished pool */
     int32_t  done;              /* 1: the slot is a ghost; ops leave it alone */
     int32_t  top_ended;         /* a rank-1 candidate has ended, now or earlier */
-    int32_t  failed;            /* 1: a logit was not finite */
+    int32_t  failed;            /* 1: a logit was NaN or +infinity */
     uint64_t following;         /* bit b: beam b has followed the biased prefix so far */
 } hdl_slot_state;
 
@@ -122,7 +122,7 @@ enum { HDL_EDIT_PENALISE = 1, HDL_EDIT_REMOVE = 2 };
 typedef struct hdl_candidates {
     int32_t *id;                /* [R, 128] */
     float   *logprob;           /* [R, 128] */
-    int32_t *n;                 /* [R] how many there are, 1 to 2K (1 when sampling); -1: a logit was not finite */
+    int32_t *n;                 /* [R] how many there are, 1 to 2K (1 when sampling); -1: a logit was NaN or +infinity */
 } hdl_candidates;
 
 /*
@@ -138,7 +138,7 @@ typedef struct hdl_logit_edits_args {
 } hdl_logit_edits_args;
 
 /*
- * z = (x W^T + bias) * 1; edits; z = -inf outside the allowed ids; log-softmax over what is left; the best 2K of each
+ * z = x W^T + bias; edits; z = -inf outside the allowed ids; log-softmax over what is left; the best 2K of each
  * row, or one draw. Works in column panels whose borders depend on V alone; [R, V] is never stored. A biased prefix (detail/beam_step.h,
  * hdl_biased_logprob) is applied here while the row's beam follows it. Rows inside a hard prefix are skipped.
  * If nothing is left the first end token is the one candidate, with log-probability 0.
@@ -164,7 +164,7 @@ typedef struct hdl_beam_step_args {
     int32_t          R;
 } hdl_beam_step_args;
 
-/* Forced scoring: logprob[i] = log_softmax(x[i] W^T + bias)[ids[i]], pad removed; NaN when a logit is not finite. */
+/* Forced scoring: logprob[i] = log_softmax(x[i] W^T + bias)[ids[i]], pad removed; NaN when a logit is NaN or +infinity. */
 typedef struct hdl_token_logprobs_args {
     size_t            struct_bytes;
     const void       *x;        /* act [M, E], dense */

@@ -30,13 +30,13 @@ typedef struct hdl_translator_options {
     const hdl_device_options *device_options;   /* NULL: defaults; read during open only */
     hdl_compute               compute;
     int32_t                   threads;          /* CPU lanes, 1 to 256; 0: the cores this process may use */
-    int32_t                   max_rows;         /* decode rows of one step of one lane, 1 to 4096; 0: 128 (cpu) */
+    int32_t                   max_rows;         /* decode rows of one step of one lane, 1 to 4096; 0: 128, or max_beam if that is more */
     int32_t                   batch_tokens;     /* source tokens of one encoder pass, 1 to 1048576; 0: 4096 */
     int32_t                   max_beam;         /* largest beam, n_best or samples of a request, 1 to 64; 0: 16 */
     int32_t                   max_positions;    /* longest source or target, for models without a limit of their own; 0: 1024 */
     int32_t                   max_queue;        /* sentences that may wait before submit refuses or waits; 0: 4096 */
     int32_t                   max_delay_us;     /* a waiting sentence is admitted at the latest after this; 0: 2000 */
-    uint64_t                  pool_bytes;       /* key/value pages of one lane; 0: enough for max_rows rows of 128 positions, and for one sentence of full length */
+    uint64_t                  pool_bytes;       /* pages of one lane; 0: max_rows rows of 128 target and source positions, or one full sentence */
 } hdl_translator_options;
 
 #define HDL_TRANSLATOR_OPTIONS_INIT \
@@ -55,7 +55,7 @@ typedef struct hdl_search_options {
     float           patience;           /* > 0; 0: 1 */
     hdl_stop_rule   stop;
     int32_t         min_length;         /* 0: 1; HDL_OFF: 0 */
-    int32_t         max_length;         /* 0: the model's default, else min(positions, 3 S + 32) */
+    int32_t         max_length;         /* 0: the model's default, else min(positions, 3 S + 32); never above positions */
     float           prefix_bias;        /* in (0, 1): biased prefix; 0: hard prefix */
     int32_t         alternatives;       /* 1: the n_best most probable next tokens, each continued */
     float           min_alternative_prob;
@@ -151,7 +151,7 @@ typedef struct hdl_result {
 HDL_API hdl_status hdl_translator_bytes(hdl_model *model, const hdl_translator_options *options, uint64_t *bytes);
 
 /*
- * Packs the weights (once per device and compute type; translators share them), makes lanes and their pools, records the steps.
+ * Packs the weights (once for all translators that ask for the same device, compute type and positions), makes lanes and their pools, records the steps.
  * The model must outlive the translator. HDL_EINVAL, HDL_ENOMEM (needed and free bytes), HDL_ENOSUPPORT, HDL_EBACKEND, HDL_EDEVICE.
  */
 HDL_API hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *options, hdl_translator **translator);

@@ -1,8 +1,9 @@
 /*
  * gemm_f32.c - f32 products of one strip, weights stored as f32 or as bf16 that is widened on the way.
  *
- * Order of sums (family "chunk"): inside a chunk of 256 inputs one accumulator per output, k ascending; chunk sums are added in ascending order. Every
- * tile height uses this order, so a row's bits depend on nothing but the row and the weights.
+ * Order of sums (family "chunk"): inside a chunk of 256 inputs one accumulator per output, k ascending; chunk
+ * sums are added in ascending order. Every tile height uses this order, so a row's bits depend on nothing but the
+ * row and the weights.
  */
 #include "cpu/simd/gemm_simd.h"
 
@@ -21,7 +22,8 @@ HDL__INLINE vf load_weights(const void *w, int64_t at, const bool narrow)
 }
 
 /* rows x vectors outputs from row m0 on; `rows`, `vectors` and `narrow` are constants at every call */
-HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors, const bool narrow)
+HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors,
+                               const bool narrow)
 {
     const float *x = (const float *)t->x + m0 * t->ldx;
     float *y = t->y + m0 * t->ldy;

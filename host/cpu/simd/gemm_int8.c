@@ -1,8 +1,8 @@
 /*
  * gemm_int8.c - exact int8 products of one strip: sums in i32, scaled to f32 at the end.
  *
- * Pairs of 16-bit products are added in i32 (pmaddwd), which cannot saturate, unlike the 8-bit multiply-add of AVX2. Inputs are
- * prepared as i16 pairs, weights widened as they are loaded. Exact for K up to 2^31 / 128^2.
+ * Pairs of 16-bit products are added in i32 (pmaddwd), which cannot saturate, unlike the 8-bit multiply-add of
+ * AVX2. Inputs are prepared as i16 pairs, weights widened as they are loaded. Exact for K up to 2^31 / 128^2.
  */
 #include "cpu/simd/gemm_simd.h"
 
@@ -107,7 +107,8 @@ static void multiply_int8(const hdl__gemm_tile *t)
     }
 }
 
-/* Quantised where the second half of the i16 row will stand, then widened front to back: the reader stays ahead of the writer. */
+/* Quantised where the second half of the i16 row will stand, then widened front to back: the reader stays ahead of
+ * the writer. */
 static void prepare_int8(const float *x, int32_t K, int32_t padded, void *out, float *scale)
 {
     int8_t *narrow = (int8_t *)out + padded;

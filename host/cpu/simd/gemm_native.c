@@ -1,9 +1,11 @@
 /*
- * gemm_native.c - products by the dot instructions that only some AVX-512 processors have: VNNI for int8, AVX512_BF16 for bf16.
+ * gemm_native.c - products by the dot instructions that only some AVX-512 processors have: VNNI for int8,
+ * AVX512_BF16 for bf16.
  *
- * The functions carry the instruction sets as attributes, and the device calls them by feature bits only. int8: vpdpbusd takes unsigned inputs, so
- * rows are stored plus 128 and every column starts at minus 128 times the sum of its weights; sums are exact. bf16: pairs are summed by
- * vdpbf16ps (no subnormals, one fixed order), in the chunks of gemm_f32.c.
+ * The functions carry the instruction sets as attributes, and the device calls them by feature bits only. int8:
+ * vpdpbusd takes unsigned inputs, so rows are stored plus 128 and every column starts at minus 128 times the sum
+ * of its weights; sums are exact. bf16: pairs are summed by vdpbf16ps (no subnormals, one fixed order), in the
+ * chunks of gemm_f32.c.
  */
 #include "cpu/simd/gemm_simd.h"
 
@@ -148,10 +150,11 @@ static HDL__DOT void prepare_bf16(const float *x, int32_t K, int32_t padded, voi
     uint16_t *to = out;
     for (int32_t k = 0; k < padded; k += HDL__VF_LANES) {
         const int32_t left = K - k < HDL__VF_LANES ? K - k : HDL__VF_LANES;
-        const __mmask16 live = (__mmask16)((1u << left) - 1u), all = padded - k < HDL__VF_LANES
-                             ? (__mmask16)((1u << (padded - k)) - 1u) : (__mmask16)0xffff;
+        const int32_t room = padded - k < HDL__VF_LANES ? padded - k : HDL__VF_LANES;
+        const __mmask16 live = (__mmask16)((1u << left) - 1u);
+        const __mmask16 kept = (__mmask16)((1u << room) - 1u);
         const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(live, x + k));
-        _mm256_mask_storeu_epi16(to + k, all, (__m256i)rounded);
+        _mm256_mask_storeu_epi16(to + k, kept, (__m256i)rounded);
     }
 }
 

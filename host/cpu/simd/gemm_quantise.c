@@ -1,4 +1,7 @@
-/* gemm_quantise.c - one row of f32 to int8 by its greatest magnitude; and the table of this instruction set's product kernels. */
+/*
+ * gemm_quantise.c - one row of f32 to int8 by its greatest magnitude; and the table of this instruction set's
+ * product kernels.
+ */
 #include "cpu/simd/gemm_simd.h"
 
 #define HDL__Q_MAX 127.0f
@@ -57,7 +60,8 @@ void HDL__QUANTISE(const float *x, int32_t K, int8_t *q, float *scale)
     }
     const float s = HDL__Q_MAX / max;
     const int32_t whole = K - K % HDL__VF_LANES;
-    for (int32_t k = 0; k < whole; k += HDL__VF_LANES) store_bytes(q + k, round_lanes(vf_load(x + k), s), HDL__VF_LANES);
+    for (int32_t k = 0; k < whole; k += HDL__VF_LANES) store_bytes(q + k, round_lanes(vf_load(x + k), s),
+                                                                   HDL__VF_LANES);
     if (whole < K) store_bytes(q + whole, round_lanes(vf_load_part(x + whole, K - whole), s), K - whole);
     *scale = s;
 }

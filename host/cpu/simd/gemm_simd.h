@@ -48,7 +48,8 @@ void HDL__QUANTISE(const float *x, int32_t K, int8_t *q, float *scale);
 #endif
 #define HDL__TILE_WIDTH (HDL__TILE_VECTORS * HDL__VF_LANES)
 
-/* Rows of the next register tile when `left` remain: tiles of nearly equal height rather than a full one and a thin one. */
+/* Rows of the next register tile when `left` remain: tiles of nearly equal height rather than a full one and a
+ * thin one. */
 static inline int32_t deal_rows(int32_t left)
 {
     const int32_t tiles = (left + HDL__TILE_ROWS - 1) / HDL__TILE_ROWS;

@@ -1,4 +1,4 @@
-/* op_attention.h - attention in double, and naively in f32, for one query; the bound of KERNELS' rule for a set of them. */
+/* op_attention.h - attention in double, and naively in f32, for one query; the bound of docs/numerics.md's rule for a set of them. */
 #ifndef HEDDLE_TESTS_OP_ATTENTION_H
 #define HEDDLE_TESTS_OP_ATTENTION_H
 

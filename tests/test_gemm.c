@@ -43,7 +43,7 @@ static void round_row(hdl_compute compute, const float *from, int32_t K, double 
 
 typedef struct reference { double *y; double bound; } reference;
 
-/* y in double, and the bound of KERNELS.md: twice the error of the naive f32 sum, and the rounding noise of the
+/* y in double, and the bound of docs/numerics.md: twice the error of the naive f32 sum, and the rounding noise of the
  * values. */
 static reference compute_reference(hdl_compute compute, const float *x, const float *w, shape s)
 {

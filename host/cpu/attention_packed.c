@@ -5,9 +5,8 @@
 
 typedef struct packed_job {
     const hdl__attention_run *run;
-    float                    *transposed;   /* f32 [Hkv][Tk rounded up][D]: each head its own, so that heads may run apart */
-    const float             **pointers;     /* [Hkv][2][Tk rounded up / 16] keys, then values */
-    size_t                    n_keys;       /* Tk rounded up */
+    const float             **pointers;     /* [Hkv][2][Tk] keys, then values: each head its own, so that heads may run apart */
+    size_t                    Tk;           /* of the longest sequence */
 } packed_job;
 
 /* One head of one sequence. */
@@ -16,20 +15,15 @@ static void attend_sequence(const packed_job *job, int32_t s, int32_t kv_head)
     const hdl__attention_run *run = job->run;
     const hdl_attention_args *args = run->args;
     const int32_t first_q = args->cu_q[s], Tq = args->cu_q[s + 1] - first_q;
-    const int32_t first_k = args->cu_k[s], Tk = args->cu_k[s + 1] - first_k, D = args->D;
-    const float *k = (const float *)args->k + first_k * args->ldkv + (int64_t)kv_head * D;
-    const float *v = (const float *)args->v + first_k * args->ldkv + (int64_t)kv_head * D;
-    const size_t n_blocks = job->n_keys / HDL__KEY_BLOCK;
-    float *transposed = job->transposed + (size_t)kv_head * job->n_keys * (size_t)D;
-    const float **key_block = job->pointers + 2 * n_blocks * (size_t)kv_head, **value_block = key_block + n_blocks;
-    for (int32_t j = 0; j < Tk; j += HDL__KEY_BLOCK) {
-        float *block = transposed + (size_t)j * (size_t)D;
-        run->kernels->transpose_keys(k + j * args->ldkv, args->ldkv, Tk - j < HDL__KEY_BLOCK ? Tk - j : HDL__KEY_BLOCK, D, block);
-        key_block[j / HDL__KEY_BLOCK] = block;
-        value_block[j / HDL__KEY_BLOCK] = v + j * args->ldkv;
+    const int32_t first_k = args->cu_k[s], Tk = args->cu_k[s + 1] - first_k;
+    const int64_t offset = first_k * args->ldkv + (int64_t)kv_head * args->D;
+    const float **key = job->pointers + 2 * job->Tk * (size_t)kv_head, **value = key + job->Tk;
+    for (int32_t j = 0; j < Tk; j++) {
+        key[j] = (const float *)args->k + offset + j * args->ldkv;
+        value[j] = (const float *)args->v + offset + j * args->ldkv;
     }
-    hdl__query_block block = {.run = run, .blocks = true};
-    block.attend = (hdl__attend){.D = D, .scale = args->scale, .k = key_block, .v = value_block, .ldv = args->ldkv};
+    hdl__query_block block = {.run = run, .blocks = false};
+    block.attend = (hdl__attend){.D = args->D, .scale = args->scale, .k = key, .v = value};
     const int32_t group = args->H / args->Hkv;
     for (int32_t i = 0; i < Tq; i++) {
         int32_t seen = Tk;
@@ -60,19 +54,17 @@ static int32_t longest_sequence(const hdl_attention_args *args)
 void hdl__attend_packed(hdl_backend_stream *stream, hdl__attention_run *run, size_t *used)
 {
     const hdl_attention_args *args = run->args;
-    const size_t n_keys = hdl__round_keys(longest_sequence(args)), heads = (size_t)args->Hkv;
+    const size_t Tk = (size_t)longest_sequence(args);
     const packed_job job = {
-        .run = run,
-        .transposed = hdl__cpu_carve(stream, used, heads * n_keys * (size_t)args->D * sizeof(float)),
-        .pointers = hdl__cpu_carve(stream, used, heads * 2 * (n_keys / HDL__KEY_BLOCK) * sizeof(float *)),
-        .n_keys = n_keys,
+        .run = run, .Tk = Tk,
+        .pointers = hdl__cpu_carve(stream, used, 2 * (size_t)args->Hkv * Tk * sizeof(float *)),
     };
     if (args->probs == NULL) {
         hdl__cpu_share(stream, args->Hkv, attend_head, (void *)&job);
         return;
     }
-    run->ld_scores = (int64_t)n_keys;
-    run->scores = hdl__cpu_carve(stream, used, HDL__QUERY_BLOCK * n_keys * sizeof(float));
+    run->ld_scores = (int64_t)hdl__round_keys((int32_t)Tk);
+    run->scores = hdl__cpu_carve(stream, used, HDL__QUERY_BLOCK * (size_t)run->ld_scores * sizeof(float));
     for (int32_t i = args->cu_q[0]; i < args->cu_q[args->n_seq]; i++)
         memset(args->probs + i * args->ldp, 0, (size_t)args->ldp * sizeof(float));
     for (int32_t h = 0; h < args->Hkv; h++) attend_head((void *)&job, h);   /* in order: heads add to the same row */

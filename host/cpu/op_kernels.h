@@ -30,7 +30,7 @@ typedef struct hdl__attend {
     int32_t             seen[HDL__QUERY_BLOCK];     /* query i sees keys 0 .. seen[i] - 1; none: out = 0 */
     float              *scores[HDL__QUERY_BLOCK];   /* f32 [seen rounded up to 16] scaled scores, kept; or NULL */
     float               max[HDL__QUERY_BLOCK], sum[HDL__QUERY_BLOCK];   /* out: of exp(score - max) */
-    const float *const *k, *const *v;               /* per block of keys, or per key */
+    const float *const *k, *const *v;               /* per block of 16 keys, or per key */
     int64_t             k_off, v_off;               /* elements added to each pointer: the head */
     int64_t             ldv;                        /* blocks: row stride of v */
 } hdl__attend;
@@ -69,8 +69,6 @@ typedef struct hdl__op_kernels {
     /* attention: blocks of 16 keys, k transposed to [D, 16] and v [16, D]; or single keys, k [D] and v [D] */
     void    (*attend_blocks)(hdl__attend *);
     void    (*attend_keys)(hdl__attend *);
-    /* k f32 [n, D] with row stride ld to [D, 16]; n at most 16, the rest is zero */
-    void    (*transpose_keys)(const float *k, int64_t ld, int32_t n, int32_t D, float *block);
     /* to[i] += exp(scores[i] - max) * factor, i < n; to is zeroed by the caller */
     void    (*add_probabilities)(const float *scores, int32_t n, float max, float factor, float *to);
 

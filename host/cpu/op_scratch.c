@@ -6,12 +6,11 @@ enum { PIECES = 16 };   /* carvings of one op; each may lose a cache line to ali
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Pointers to keys, kept scores, and the transposed keys of every head of a packed sequence. */
+/* Pointers to keys (and to values, for each head of a packed sequence) and kept scores. */
 static size_t attention_bytes(const hdl_stream_limits *limits)
 {
-    const size_t n_keys = hdl__round_keys(limits->Tk), heads = (size_t)limits->H, D = (size_t)limits->D;
-    const size_t pointers = larger(n_keys, heads * 2 * (n_keys / HDL__KEY_BLOCK));
-    return pointers * sizeof(float *) + (HDL__QUERY_BLOCK + heads * D) * n_keys * sizeof(float);
+    const size_t heads = limits->H > 0 ? (size_t)limits->H : 1;
+    return (2 * heads * sizeof(float *) + HDL__QUERY_BLOCK * sizeof(float)) * hdl__round_keys(limits->Tk);
 }
 
 /* What the chunks of a block find, and the logits of rows that draw. */

@@ -153,7 +153,7 @@ static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, 
     hdl_status status = HDL_OK;
     static const char *const output[] = {"output"};
     const hdl__config *c = &model->checkpoint.config;
-    hdl__packer packer = {.checkpoint = &model->checkpoint};
+    hdl__packer packer = {.checkpoint = &model->checkpoint, .use = HDL_PACK_FOR_GEMM, .gain = 1.0f};
     hdl__network *n = hdl__calloc(1, sizeof *n);
     HDL_CHECK(n != NULL, HDL_ENOMEM, "no memory for a network");
     packer.network = n;
@@ -172,6 +172,8 @@ static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, 
     n->compute = resolve_compute(model, n->device, o->compute);
     HDL_TRY(pack_stack(&packer, "encoder", &c->encoder, false, &n->encoder));
     HDL_TRY(pack_stack(&packer, "decoder", &c->decoder, true, &n->decoder));
+    packer.use = HDL_PACK_FOR_LOGITS;
+    packer.gain = c->output_scale;
     HDL_TRY(hdl__pack_linear(&packer, output, 1, &n->output));
     release_mapped_pages(&model->checkpoint);
     *out = n;

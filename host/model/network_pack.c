@@ -94,15 +94,32 @@ hdl_pack_part hdl__pack_part_of(const hdl__param *param)
     };
 }
 
+/* Stored scales divided by the gain: stored / (scale / gain) = gain * value. *owned is to be freed. */
+static hdl_status apply_gain(float gain, hdl_pack_part *part, float **owned)
+{
+    hdl_status status = HDL_OK;
+    const int32_t n = part->scale != NULL ? part->n_scale : 1;
+    if (gain == 1.0f) return HDL_OK;
+    *owned = hdl__calloc((size_t)n, sizeof **owned);
+    HDL_CHECK(*owned != NULL, HDL_ENOMEM, "no memory for %d scales", n);
+    for (int32_t i = 0; i < n; i++) (*owned)[i] = (part->scale != NULL ? part->scale[i] : 1.0f) / gain;
+    part->scale = *owned;
+    part->n_scale = n;
+done:
+    return status;
+}
+
 hdl_status hdl__pack_linear(hdl__packer *p, const char *const *prefixes, int n_parts, hdl__linear *out)
 {
     hdl_status status = HDL_OK;
     hdl_pack_part parts[HDL__MAX_PARTS];
+    float *scales[HDL__MAX_PARTS] = {NULL};
     hdl_pack_args args = HDL_PACK_ARGS_INIT;
     for (int i = 0; i < n_parts; i++) {
         const hdl__param *param = hdl__checkpoint_find(p->checkpoint, "%s.weight", prefixes[i]);
         HDL_CHECK(param != NULL, HDL_EFORMAT, "tensor %s.weight is missing", prefixes[i]);
         parts[i] = hdl__pack_part_of(param);
+        HDL_TRY(apply_gain(p->gain, &parts[i], &scales[i]));
         out->N += parts[i].rows;
         out->K = (int32_t)param->shape[param->transposed ? 0 : 1];
     }
@@ -111,14 +128,16 @@ hdl_status hdl__pack_linear(hdl__packer *p, const char *const *prefixes, int n_p
     args.N = out->N;
     args.K = out->K;
     args.compute = p->network->compute;
+    args.use = p->use;
     HDL_TRY(hdl_weight_pack(p->network->device, &args, &out->w));
     p->network->bytes += hdl_weight_bytes(p->network->device, out->w);
     HDL_TRY(pack_bias(p, prefixes, parts, n_parts, out));
 done:
+    for (int i = 0; i < n_parts; i++) hdl__free(scales[i]);
     return status;
 }
 
-/* Sinusoids are computed in double and rounded once. FORMATS.md's three conventions. */
+/* Sinusoids are computed in double and rounded once; docs/formats.md has the three conventions. */
 static void fill_sinusoid(hdl__position_kind kind, int32_t n, int32_t E, float *out)
 {
     const int32_t half = E / 2, first = kind == HDL__POSITIONS_CT2 ? 1 : 0;

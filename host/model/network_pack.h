@@ -11,6 +11,8 @@ typedef struct hdl__packer {
     hdl__network          *network;
     const hdl__checkpoint *checkpoint;
     hdl_stream            *stream;
+    hdl_pack_use           use;
+    float                  gain;        /* multiplies the weights, not the biases; 1 but for scaled outputs */
 } hdl__packer;
 
 /* printf into a name; every canonical name is far shorter than the buffer. */

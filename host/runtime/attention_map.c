@@ -59,7 +59,8 @@ done:
 static hdl_status make_sentence(map_work *w, const int32_t *source, size_t n_source, const int32_t *target,
                                 size_t n_target, hdl__bump *memory)
 {
-    w->end = w->translator->model->checkpoint.config.end_id;
+    const hdl__config *c = &w->translator->model->checkpoint.config;
+    w->end = c->end_id;
     w->search.slot = (hdl_slot_options){.K = 1, .n_enough = 1, .n_pool = 1, .repetition_penalty = 1.0f, .n_end = 1};
     w->search.n_best = 1;
     w->search.ends = &w->end;
@@ -72,6 +73,7 @@ static hdl_status make_sentence(map_work *w, const int32_t *source, size_t n_sou
                                   .search = &w->search,
                                   .source = source,
                                   .prefix = target,
+                                  .start_id = c->start_is_zero ? -1 : c->start_id,
                                   .S = (int32_t)n_source,
                                   .n_prefix = (int32_t)n_target,
                                   .max_length = (int32_t)n_target + 1,

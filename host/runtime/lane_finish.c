@@ -88,6 +88,7 @@ static void finish_search(hdl__lane *lane, int32_t slot, hdl__sentence *s)
         walk(lane, slot, &pool[i], s->S, out);
         if (s->search->sample) out->order = lane->seats[slot].child;
         hdl__outcome_score(o, s->S, out);
+        if (only_prefix) out->score = 0.0f;
         keep_best(s, s->search->n_best);
     }
 }

@@ -18,14 +18,13 @@ static void list_stretch(hdl__lane *lane, const stretch *part)
 {
     const hdl__seat *seat = &lane->seats[part->slot];
     const hdl__sentence *s = seat->resident->sentence;
-    const hdl__config *c = &lane->network->model->checkpoint.config;
     hdl__row_arrays *rows = &lane->rows;
     for (int32_t i = 0; i < part->n; i++) {
         const int32_t pos = part->first_pos + i, row = part->first_row + i;
         rows->slot[row] = part->slot;
         rows->beam[row] = 0;
         rows->pos[row] = pos;
-        lane->ids[row] = pos > 0 ? given_token(s, seat->child, pos - 1) : c->start_is_zero ? -1 : c->start_id;
+        lane->ids[row] = pos > 0 ? given_token(s, seat->child, pos - 1) : s->start_id;
         const bool end = s->phase == HDL__PHASE_SCORE && pos == s->n_prefix;
         lane->targets[row] = end ? s->search->ends[0] : given_token(s, seat->child, pos);
     }
@@ -92,7 +91,8 @@ static bool keep_scores(hdl__lane *lane, const stretch *part)
         const float value = lane->logprobs[part->first_row + i];
         if (!isfinite(value)) return false;
         out->ids[part->first_pos + i] = lane->targets[part->first_row + i];
-        out->logprobs[part->first_pos + i] = value;
+        const bool hidden = part->first_pos + i < s->n_hidden;     /* forced, so certain */
+        out->logprobs[part->first_pos + i] = hidden ? 0.0f : value;
     }
     return true;
 }

@@ -43,7 +43,8 @@ static hdl_slot_options options_of(const hdl__sentence *s, int32_t child, int32_
         o.n_enough = o.K;
         o.flags |= HDL_SLOT_ALTERNATIVES;
     }
-    if (s->phase == HDL__PHASE_CONTINUE) o.flags |= HDL_SLOT_FREE_END;
+    /* a language token is not what the user wrote: an end token may follow it at any rank */
+    if (s->phase == HDL__PHASE_CONTINUE || s->n_prefix == s->n_hidden) o.flags |= HDL_SLOT_FREE_END;
     if (s->phase == HDL__PHASE_SCORE) {
         o.K = 1;
         o.n_pool = 1;
@@ -93,13 +94,11 @@ static int32_t count_bulk(const hdl__sentence *s, const hdl_slot_options *o)
 }
 
 static hdl_status write_slot(hdl__lane *lane, int32_t slot, const hdl_slot_options *o, uint64_t history_at,
-                             const hdl_history_layout *layout, float sum)
+                             const hdl_history_layout *layout, int32_t first, float sum)
 {
     static const uint8_t zeros[4096];
     hdl_status status = HDL_OK;
     hdl_slot_state state = {.n_live = 1, .following = 1};
-    const hdl__config *c = &lane->network->model->checkpoint.config;
-    const int32_t first = c->start_is_zero ? -1 : c->start_id;
     uint8_t *ancestors = lane->slots.history + history_at + layout->ancestor;
     HDL_TRY(hdl__lane_put(lane, &lane->options[slot], o, sizeof *o));
     HDL_TRY(hdl__lane_put(lane, &lane->state[slot], &state, sizeof state));
@@ -137,7 +136,7 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool *seated)
     place_lists(s, &o, (begin * RANGE_UNIT + layout.bytes) / sizeof(int32_t));
     HDL_TRY(write_lists(lane, s, child, &o));
     const float sum = s->phase == HDL__PHASE_CONTINUE ? s->alternative_logprob[child] : 0.0f;
-    HDL_TRY(write_slot(lane, slot, &o, begin * RANGE_UNIT, &layout, sum));
+    HDL_TRY(write_slot(lane, slot, &o, begin * RANGE_UNIT, &layout, s->start_id, sum));
     HDL_TRY(hdl__lane_put(lane, lane->source_pages + (size_t)slot * (size_t)lane->plan.source_stride, r->source_pages,
                           (size_t)r->n_source_pages * sizeof(int32_t)));
     lane->seats[slot] = (hdl__seat){.resident = r,

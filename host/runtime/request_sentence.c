@@ -88,6 +88,23 @@ done:
     return status;
 }
 
+/* The decoder's first input. A model without a start token of its own (multilingual ones) starts from the first forced token. */
+static hdl_status choose_start(const hdl__request_work *w, hdl__sentence *s)
+{
+    hdl_status status = HDL_OK;
+    const hdl__config *c = &w->translator->model->checkpoint.config;
+    s->start_id = c->start_is_zero ? -1 : c->start_id;
+    if (c->start_is_zero || c->start_id >= 0) return HDL_OK;
+    HDL_CHECK(s->n_prefix > 0, HDL_EINVAL,
+              "the model has no start token: name the target language, or give it as the first prefix token");
+    s->start_id = s->prefix[0];
+    s->prefix++;
+    s->n_prefix--;
+    if (s->n_hidden > 0) s->n_hidden--;
+done:
+    return status;
+}
+
 hdl_status hdl__request_sentence(hdl__request_work *w, hdl__ticket_piece *piece)
 {
     hdl_status status = HDL_OK;
@@ -98,7 +115,8 @@ hdl_status hdl__request_sentence(hdl__request_work *w, hdl__ticket_piece *piece)
     s->search = &ticket->search;
     s->prefix = w->target;
     s->n_prefix = w->n_target;
-    piece->n_hidden_prefix = w->n_hidden;
+    s->n_hidden = w->n_hidden;
+    HDL_TRY(choose_start(w, s));
     s->priority = w->request->priority;
     s->piece = ticket->n_pieces;
     s->n_children = 1;

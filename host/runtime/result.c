@@ -22,7 +22,7 @@ static part part_of(const hdl_ticket *ticket, int32_t piece, int32_t rank)
     const hdl__ticket_piece *p = &ticket->pieces[piece];
     const hdl__sentence *s = &p->sentence;
     const hdl__outcome *out = &s->outcomes[rank < s->n_outcomes ? rank : s->n_outcomes - 1];
-    part q = {p, out, p->n_hidden_prefix, out->n - p->n_hidden_prefix, !out->by_length};
+    part q = {p, out, s->n_hidden, out->n - s->n_hidden, !out->by_length};
     if (q.ended && !ticket->search.with_end) q.n_tokens--;
     if (q.n_tokens < 0) q.n_tokens = 0;
     return q;

@@ -60,6 +60,8 @@ typedef struct hdl__sentence {
     const int32_t     *prefix;          /* [n_prefix] forced tokens; score: the target without end token */
     const int32_t     *allow;           /* [n_allow] sorted ids of the vocabulary map; n_allow 0: all */
     int32_t            S, n_prefix, n_allow;
+    int32_t            start_id;        /* first input of the decoder; -1: the zero vector */
+    int32_t            n_hidden;        /* leading forced tokens that the caller does not see (target language) */
     int32_t            max_length;      /* T of the history; score: n_prefix + 1 */
     hdl__phase         phase;
     int32_t            piece;           /* place in the line: pieces draw random numbers of their own */

@@ -27,7 +27,6 @@ typedef struct hdl__ticket_hub {
 typedef struct hdl__ticket_piece {
     hdl__sentence sentence;
     int32_t       first_column, n_columns;      /* real source tokens within sentence.source */
-    int32_t       n_hidden_prefix;      /* leading forced tokens that are not part of the result (language token) */
     int32_t       n_padded_columns;     /* columns of source tokens that overflow cut away: always zero */
 } hdl__ticket_piece;
 

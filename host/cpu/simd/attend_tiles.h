@@ -84,18 +84,26 @@ HDL__INLINE void score_keys(const hdl__attend *a, attend_state *st, int32_t t0, 
     }
 }
 
-/* Scores of the tile become exp(score - max); what stood before is rescaled. */
+/* Scores j .. of a query that sees n keys of the tile; -inf past them. */
+HDL__INLINE vf seen_scores(const float *p, int32_t j, int32_t n)
+{
+    vi lane;
+    for (int l = 0; l < HDL__VF_LANES; l++) lane[l] = l;
+    return vf_select((vi)(lane < vi_set(n - j)), vf_load(p + j), vf_set(-INFINITY));
+}
+
+/* Scores of the tile become exp(score - max), 0 past what the query sees; what stood before is rescaled. */
 HDL__INLINE void soften(hdl__attend *a, attend_state *st, int i, int32_t t0, int32_t keys)
 {
-    const int32_t left = a->seen[i] - t0, n = left < HDL__KEY_TILE ? left : HDL__KEY_TILE;
+    const int32_t n = a->seen[i] - t0;
     float *p = st->p[i];
-    const int32_t filled = n <= 0 ? 0 : (n + HDL__VF_LANES - 1) / HDL__VF_LANES * HDL__VF_LANES;
-    for (int32_t j = n < 0 ? 0 : n; j < filled; j++) p[j] = -INFINITY;
-    for (int32_t j = filled; j < keys; j++) p[j] = 0.0f;        /* keys that others of the block see */
-    if (n <= 0) return;
-    if (a->scores[i] != NULL) memcpy(a->scores[i] + t0, p, (size_t)filled * sizeof *p);
     vf top = vf_set(-INFINITY);
-    for (int32_t j = 0; j < filled; j += HDL__VF_LANES) top = greater(vf_load(p + j), top);
+    for (int32_t j = 0; j < keys; j += HDL__VF_LANES) {
+        const vf s = seen_scores(p, j, n);
+        vf_store(p + j, s);
+        top = greater(s, top);
+        if (a->scores[i] != NULL && j < n) vf_store(a->scores[i] + t0 + j, s);
+    }
     const float old = st->max[i], found = top_lane(top), max = found > old ? found : old;
     st->max[i] = max;
     if (t0 > 0 && max != old) {
@@ -103,8 +111,8 @@ HDL__INLINE void soften(hdl__attend *a, attend_state *st, int i, int32_t t0, int
         st->sum[i] *= shrink;
         for (int32_t d = 0; d < a->D; d += HDL__VF_LANES) vf_store(&st->acc[i][d], vf_load(&st->acc[i][d]) * shrink);
     }
-    for (int32_t j = 0; j < filled; j += HDL__VF_LANES) {
-        const vf e = vf_exp(vf_load(p + j) - vf_set(max));
+    for (int32_t j = 0; j < keys; j += HDL__VF_LANES) {
+        const vf e = j < n ? vf_exp(vf_load(p + j) - vf_set(max)) : vf_set(0.0f);
         st->sum[i] += e;
         vf_store(p + j, e);
     }
@@ -201,13 +209,6 @@ static void attend_keys(hdl__attend *a)
         add_any(&st, a->n_queries, a->D, n);
     }
     for (int i = 0; i < a->n_queries; i++) finish_query(a, &st, i);
-}
-
-/* k [n, D] to [D, 16], zero from n. */
-static void transpose_keys(const float *k, int64_t ld, int32_t n, int32_t D, float *block)
-{
-    for (int32_t d = 0; d < D; d++)
-        for (int32_t j = 0; j < HDL__KEY_BLOCK; j++) block[d * HDL__KEY_BLOCK + j] = j < n ? k[j * ld + d] : 0.0f;
 }
 
 static void add_probabilities(const float *scores, int32_t n, float max, float factor, float *to)

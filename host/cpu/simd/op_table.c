@@ -14,7 +14,6 @@ const hdl__op_kernels hdl__op_kernels_plain = {
 #endif
     .attend_blocks = attend_blocks,
     .attend_keys = attend_keys,
-    .transpose_keys = transpose_keys,
     .add_probabilities = add_probabilities,
     .norm = norm_row,
     .widen = widen_row,

@@ -12,9 +12,8 @@
  */
 #include "fma_peak.h"
 
-#include "cpu/cpu_device.h"
-#include "cpu/cpu_table.h"
-#include "cpu/gemm_weight.h"
+#include <heddle/device.h>
+#include <heddle/gemm.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -53,20 +52,22 @@ static float *random_floats(size_t n)
     return v;
 }
 
-static hdl_backend_device *open_device(hdl_isa isa, hdl_products products)
+static hdl_device *open_device(hdl_isa isa, hdl_products products)
 {
     hdl_device_options options = HDL_DEVICE_OPTIONS_INIT;
     options.isa = isa;
     options.products = products;
-    hdl_backend_device *device = NULL;
-    if (hdl__cpu_backend()->open(0, &options, NULL, &device) != HDL_OK) fprintf(stderr, "%s\n", hdl_error_detail());
+    hdl_device *device = NULL;
+    if (hdl_device_open("cpu", &options, &device) != HDL_OK) fprintf(stderr, "%s\n", hdl_error_detail());
     return device;
 }
 
-static double measure_peak(const hdl_backend_device *device, hdl_compute compute)
+/* The device says in words which set it took and which dot instructions it has. */
+static double measure_peak(const char *description, hdl_compute compute)
 {
-    const bool native = compute == HDL_COMPUTE_BF16 ? device->features.avx512_bf16 : device->features.vnni;
-    return measure_fma_peak(device->isa, compute, native);
+    const hdl_isa isa = strstr(description, "AVX-512") ? HDL_ISA_AVX512
+                      : strstr(description, "AVX2")    ? HDL_ISA_AVX2 : HDL_ISA_PLAIN;
+    return measure_fma_peak(isa, compute, strstr(description, compute == HDL_COMPUTE_BF16 ? " BF16" : " VNNI") != NULL);
 }
 
 /* Reading a block of this size again and again, one load a line, as GB/s: of the cache that holds it, or of memory. */
@@ -91,13 +92,13 @@ static double measure_bandwidth(const void *block, size_t bytes)
     return 1e-9 * (double)bytes / best;
 }
 
-static double time_product(hdl_backend_stream *stream, const hdl_gemm_args *args)
+static double time_product(hdl_stream *stream, const hdl_gemm_args *args)
 {
     double best = 1e9;
     const double start = seconds_now();
     for (int run = 0; run < MIN_RUNS || seconds_now() - start < SECONDS_PER_CELL; ++run) {
         const double t = seconds_now();
-        hdl__cpu_gemm(stream, args);
+        (void)hdl_gemm(stream, args);
         best = fmin(best, seconds_now() - t);
     }
     return best;
@@ -112,7 +113,7 @@ static void check_answer(const float *x, const float *w, const float *y, shape s
     if (fabs(sum - (double)y[(int64_t)m * s.N + n]) > allowed) fprintf(stderr, "WRONG: K %d N %d M %d\n", s.K, s.N, M);
 }
 
-typedef struct path { const char *name; hdl_backend_device *device; hdl_backend_stream *stream; } path;
+typedef struct path { const char *name; hdl_device *device; hdl_stream *stream; } path;
 
 static hdl_weight *pack(const path *p, const float *w, shape s, hdl_compute compute)
 {
@@ -125,7 +126,7 @@ static hdl_weight *pack(const path *p, const float *w, shape s, hdl_compute comp
     args.compute = compute;
     args.use = HDL_PACK_FOR_GEMM;
     hdl_weight *out = NULL;
-    if (hdl__cpu_pack(p->device, &args, &out) != HDL_OK) fprintf(stderr, "%s\n", hdl_error_detail());
+    if (hdl_weight_pack(p->device, &args, &out) != HDL_OK) fprintf(stderr, "%s\n", hdl_error_detail());
     return out;
 }
 
@@ -139,7 +140,7 @@ static void run_shape(const path *paths, int n_paths, shape s, hdl_compute compu
     for (int p = 0; p < n_paths && w != NULL && x != NULL && y != NULL; ++p) {
         hdl_weight *packed = pack(&paths[p], w, s, compute);
         if (packed == NULL) continue;
-        printf("%5d x %-5d %-7s", s.K, s.N, packed->library == NULL && p > 0 ? "(ours)" : paths[p].name);
+        printf("%5d x %-5d %-7s", s.K, s.N, paths[p].name);
         for (int r = 0; r < N_ROWS; ++r) {
             const int32_t M = rows[r];
             const hdl_gemm_args args = {.struct_bytes = sizeof args, .x = x, .ldx = s.K, .w = packed, .y = y,
@@ -153,7 +154,7 @@ static void run_shape(const path *paths, int n_paths, shape s, hdl_compute compu
             check_answer(x, w, y, s, M, compute);
         }
         printf("   weights at %.1f GB/s\n", bandwidth);
-        hdl__cpu_weight_close(packed);
+        hdl_weight_close(paths[p].device, packed);
     }
     free(w), free(x), free(y);
 }
@@ -176,21 +177,23 @@ int main(int argc, char **argv)
     /* the library chooses its own instructions, so beside a forced set it would be measured against the wrong peak */
     const int n_wanted = isa == HDL_ISA_AUTO ? 2 : 1;
     for (int p = 0; p < n_wanted && paths[p].device != NULL; ++p, ++n_paths)
-        if (hdl__cpu_stream_create(paths[p].device, &paths[p].stream) != HDL_OK) return 1;
+        if (hdl_stream_create(paths[p].device, &paths[p].stream) != HDL_OK) return 1;
     if (n_paths == 0) return 1;
-    const double peak = measure_peak(paths[0].device, compute);
+    hdl_device_info info = HDL_DEVICE_INFO_INIT;
+    if (hdl_device_describe(paths[0].device, &info) != HDL_OK) return 1;
+    const double peak = measure_peak(info.description, compute);
     printf("%s\npeak of multiply-adds in registers: %.1f GFLOP/s (0: not known, and no shares then)\n",
-           paths[0].device->description, peak);
+           info.description, peak);
     printf("%-21s", "K x N");
     for (int r = 0; r < N_ROWS; ++r) printf("     M = %-7d", rows[r]);
     printf("   GFLOP/s (share of the floor)\n");
     for (int i = 0; i < N_SHAPES; ++i) {
-        for (int p = 0; p < n_paths; ++p) hdl__cpu_stream_reserve(paths[p].stream, &limits);
+        for (int p = 0; p < n_paths; ++p) hdl_stream_reserve(paths[p].stream, &limits);
         run_shape(paths, n_paths, shapes[i], compute, peak);
     }
     for (int p = 0; p < 2; ++p) {
-        hdl__cpu_stream_close(paths[p].stream);
-        hdl__cpu_backend()->close(paths[p].device);
+        hdl_stream_close(paths[p].stream);
+        hdl_device_close(paths[p].device);
     }
     return 0;
 }

@@ -2,9 +2,9 @@
 
 python3 bench/peers.py [--quick] [--models shipped,base] [--beams 1,4] [--threads 1,2] [--computes f32,int8]
 
-Needs build/heddle and the virtual environment of tests/peers/make.sh. Each run is a process of its own. ctranslate2 gets
-the fastest of several batch settings, found before the runs that count. A ratio over 1 means that heddle is faster;
-memory is the peak of the run less that of an idle process (the package imported; `heddle version`).
+Needs build/heddle and the virtual environment of tests/peers/make.sh. Each run is a process of its own. ctranslate2
+gets the fastest of several batch settings, found before the runs that count. A ratio over 1 means that heddle is
+faster; memory is the peak of the run less that of an idle process (the package imported; `heddle version`).
 """
 import argparse
 import fcntl
@@ -88,10 +88,12 @@ class Bench:
     def heddle(self, model, beam, compute, threads):
         stats = Path(self.folder.name) / "stats.json"
         directory = self.chosen.model if model == "shipped" else self.chosen.work / model
+        _, shortest, longest = LIMITS[model]
         subprocess.run([
-            self.chosen.heddle, "translate", directory, "--tokens", "-i", self.tokens(model), "-o", "/dev/null", "--stats",
-            stats, "--beam", str(beam), "--length-penalty", "1", "--min-length", str(LIMITS[model][1]), "--max-length",
-            str(LIMITS[model][2]), "--threads", str(threads), "--compute", compute, "--split", "never", "--quiet"], check=True)
+            self.chosen.heddle, "translate", directory, "--tokens", "-i", self.tokens(model), "-o", "/dev/null",
+            "--stats", stats, "--beam", str(beam), "--length-penalty", "1", "--min-length", str(shortest),
+            "--max-length", str(longest), "--threads", str(threads), "--compute", compute, "--split", "never",
+            "--quiet"], check=True)
         result = json.loads(stats.read_text())
         return {"seconds": result["seconds"], "target_tokens": result["target_tokens"],
                 "peak_bytes": result["peak_memory_bytes"], "stats": result}
@@ -157,7 +159,9 @@ def show(result):
         cells.append(f"{entry['tokens_per_second']:9.0f} {entry['memory_mib']:7.0f}" if entry else " " * 17)
     cells.append(f"{result['speed_ratio']:6.2f} {result['memory_ratio']:7.2f}" if "speed_ratio" in result else "")
     setting = result["ctranslate2_setting"]
-    print(" | ".join(cells) + (f"   {setting[0]} {setting[1]}, {setting[2]}x{setting[3]}" if setting else ""), flush=True)
+    if setting:
+        cells.append("{} {}, {}x{}".format(*setting))
+    print(" | ".join(cells), flush=True)
 
 
 def best_of_each(rows):
@@ -191,7 +195,8 @@ def main():
     print(f"{report['machine']}\nidle MiB: {report['idle_mib']}")
     if report["machine"]["load_at_start"] > BUSY_LOAD:
         print("the machine is busy: these figures say little")
-    print("model    beam threads compute |  heddle tok/s, MiB |  ct2 tok/s, MiB |  speed  memory   ct2's batch, workers x threads")
+    print("model    beam threads compute |  heddle tok/s, MiB |  ct2 tok/s, MiB |  speed, memory | "
+          "ct2's batch, workers x threads")
     for model in chosen.models:
         for beam in map(int, chosen.beams):
             for threads in map(int, chosen.threads):

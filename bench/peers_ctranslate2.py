@@ -1,4 +1,4 @@
-"""One process of ctranslate2 for peers.py: prints a JSON object of what it measured. Imports nothing that costs memory."""
+"""One process of ctranslate2 for peers.py: prints what it measured as JSON. Imports nothing else that costs memory."""
 import json
 import sys
 import time
@@ -27,10 +27,12 @@ def main():
         print(json.dumps({"peak_bytes": peak_bytes()}))
         return
     translator = ctranslate2.Translator(
-        job["model"], compute_type=job["compute"], inter_threads=job["inter_threads"], intra_threads=job["intra_threads"])
+        job["model"], compute_type=job["compute"], inter_threads=job["inter_threads"],
+        intra_threads=job["intra_threads"])
     sources = read_tokens(job["tokens"])
     options = {"beam_size": job["beam"], "length_penalty": 1, "max_decoding_length": job["max_length"],
-               "min_decoding_length": job["min_length"], "max_batch_size": job["batch"], "batch_type": job["batch_type"]}
+               "min_decoding_length": job["min_length"], "max_batch_size": job["batch"],
+               "batch_type": job["batch_type"]}
     if job["do"] == "first":
         translator.translate_batch(sources[:1], **options)
         print(json.dumps({"seconds": time.perf_counter() - STARTED}))

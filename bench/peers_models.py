@@ -1,4 +1,4 @@
-"""Prepares what peers.py measures: both models for both systems, and token files. Needs torch and transformers, once."""
+"""Prepares what peers.py measures: both models for both systems, and token files. Needs torch and transformers."""
 import json
 import random
 import sys
@@ -23,9 +23,10 @@ def base_model(directory):
     pad_id = BASE_WORDS
     model = MarianMTModel(MarianConfig(
         encoder_layers=BASE_LAYERS, decoder_layers=BASE_LAYERS, d_model=BASE_WIDTH, encoder_attention_heads=BASE_HEADS,
-        decoder_attention_heads=BASE_HEADS, encoder_ffn_dim=BASE_FFN, decoder_ffn_dim=BASE_FFN, activation_function="relu",
-        scale_embedding=True, vocab_size=pad_id + 1, decoder_vocab_size=pad_id + 1, max_position_embeddings=512,
-        pad_token_id=pad_id, decoder_start_token_id=pad_id, eos_token_id=0, forced_eos_token_id=None, bos_token_id=None))
+        decoder_attention_heads=BASE_HEADS, encoder_ffn_dim=BASE_FFN, decoder_ffn_dim=BASE_FFN,
+        activation_function="relu", scale_embedding=True, vocab_size=pad_id + 1, decoder_vocab_size=pad_id + 1,
+        max_position_embeddings=512, pad_token_id=pad_id, decoder_start_token_id=pad_id, eos_token_id=0,
+        forced_eos_token_id=None, bos_token_id=None))
     with torch.no_grad():
         model.final_logits_bias[0, pad_id] = -1e4
         model.model.shared.weight[pad_id] = 0.0
@@ -42,8 +43,8 @@ def prepare(out, shipped, text):
     (out / "shipped.tokens").write_text("".join(
         " ".join(processor.encode(line, out_type=str) + ["</s>"]) + "\n" for line in lines), encoding="utf-8")
     words, draw = base_model(out / "base"), random.Random(SEED)
-    (out / "base.tokens").write_text("".join(
-        " ".join([draw.choice(words) for _ in range(draw.randint(*BASE_LENGTHS))] + ["</s>"]) + "\n" for _ in range(BASE_LINES)))
+    sources = [[draw.choice(words) for _ in range(draw.randint(*BASE_LENGTHS))] for _ in range(BASE_LINES)]
+    (out / "base.tokens").write_text("".join(" ".join(source + ["</s>"]) + "\n" for source in sources))
     for name, model in (("shipped", shipped), ("base", out / "base")):
         ctranslate2_peer.convert(model, out / f"{name}.ct2.f32")
         ctranslate2_peer.convert(model, out / f"{name}.ct2.int8", quantization="int8")

@@ -191,8 +191,8 @@ Test(closing, options_out_of_range)
 
 /* ---- numbers that are not finite ---- */
 
-/* Weights that are finite, but whose products overflow when word w5 is in the source. Its logit is never the largest. */
-static hdl_model *load_spoiled(tiny_memory *memory)
+/* Weights that are finite, but whose products overflow when word w5 is read. Its logit is never the largest, or always. */
+static hdl_model *load_spoiled(tiny_memory *memory, float w5_bias)
 {
     size_t n;
     hdl_model *model = NULL;
@@ -200,7 +200,7 @@ static hdl_model *load_spoiled(tiny_memory *memory)
     float *shared = tiny_tensor(memory, "model.shared.weight", &n), *bias = tiny_tensor(memory, "final_logits_bias", &n);
     cr_assert(shared != NULL && bias != NULL);
     for (int i = 0; i < 16; i++) shared[7 * 16 + i] = 1e36f;
-    bias[7] = -3e38f;
+    bias[7] = w5_bias;
     cr_assert_eq(hdl_model_load_memory(memory->files, TINY_FILES, NULL, &model), HDL_OK, "%s", hdl_error_detail());
     return model;
 }
@@ -209,7 +209,7 @@ Test(closing, a_bad_number_fails_its_sentence_and_no_other)
 {
     static const char *const good[] = {"w1", "w2"}, *const bad[] = {"w1", "w5", "w2"};
     tiny_memory memory;
-    hdl_model *model = load_spoiled(&memory);
+    hdl_model *model = load_spoiled(&memory, -3e38f);
     hdl_translator_options o = HDL_TRANSLATOR_OPTIONS_INIT;
     hdl_translator *t;
     hdl_ticket *tickets[MOST];
@@ -253,3 +253,36 @@ Test(closing, a_bad_number_fails_its_sentence_and_no_other)
     tiny_free(&memory);
 }
 
+
+/* Three alternatives, each followed by the bad word: they fail in one and the same step. */
+Test(closing, siblings_fail_in_one_step)
+{
+    static const char *const source[] = {"w1", "w2"}, *const suppress[] = {"w1 w5"};
+    tiny_memory memory;
+    hdl_model *model = load_spoiled(&memory, 2e38f);
+    hdl_translator_options o = HDL_TRANSLATOR_OPTIONS_INIT;
+    hdl_search_options s = HDL_SEARCH_OPTIONS_INIT;
+    engine e = {.model = model};
+    hdl_ticket *ticket;
+    o.device = "cpu";
+    o.threads = 1;
+    cr_assert_eq(hdl_translator_open(model, &o, &e.translator), HDL_OK, "%s", hdl_error_detail());
+    s.alternatives = s.beam = 1;
+    s.n_best = 3;
+    s.suppress = suppress;
+    s.n_suppress = 1;
+    hdl_request r = HDL_REQUEST_INIT;
+    r.tokens = source;
+    r.n_tokens = 2;
+    r.target_tokens = source;
+    r.n_target_tokens = 1;
+    r.search = &s;
+    for (int i = 0; i < 3; i++) {
+        const hdl_result *result = run_request(&e, &r, &ticket);
+        cr_expect_eq(result->status, HDL_ENUMERIC, "%s", hdl_status_name(result->status));
+        hdl_ticket_release(ticket);
+    }
+    cr_expect_eq(hdl_translator_close(e.translator, 1), HDL_OK);
+    hdl_model_close(model);
+    tiny_free(&memory);
+}

@@ -10,13 +10,14 @@
 
 enum { E = 8, STRIDE = 32, DRAWS = 400 };
 
-typedef struct draw_row { int32_t V, top_k; float top_p, temperature, bias; bool pad; } draw_row;
+typedef struct draw_row { int32_t V, top_k; float top_p, temperature, bias; bool pad, ties; } draw_row;
 
 static const draw_row table[] = {
-    {5, 0, 1.0f, 1.0f, 0.0f, false},    {100, 0, 1.0f, 0.7f, 0.0f, true},    {100, 10, 1.0f, 1.0f, 0.0f, true},
-    {385, 0, 0.8f, 1.0f, 0.0f, false},  {1000, 50, 0.9f, 1.5f, 0.0f, true},  {1000, 2000, 0.5f, 2.0f, 0.0f, true},
-    {100, 1, 1.0f, 1.0f, 0.0f, true},   {100, 0, 1.0f, 0.0f, 0.0f, true},    {100, 20, 0.9f, 1.0f, 0.5f, true},
-    {1000, 3, 1.0f, 1.0f, 0.125f, false},
+    {5, 0, 1.0f, 1.0f, 0.0f, false, false},    {100, 0, 1.0f, 0.7f, 0.0f, true, false},    {100, 10, 1.0f, 1.0f, 0.0f, true, false},
+    {385, 0, 0.8f, 1.0f, 0.0f, false, false},  {1000, 50, 0.9f, 1.5f, 0.0f, true, false},  {1000, 2000, 0.5f, 2.0f, 0.0f, true, false},
+    {100, 1, 1.0f, 1.0f, 0.0f, true, false},   {100, 0, 1.0f, 0.0f, 0.0f, true, false},    {100, 20, 0.9f, 1.0f, 0.5f, true, false},
+    {1000, 3, 1.0f, 1.0f, 0.125f, false, false},
+    {100, 10, 1.0f, 1.0f, 0.0f, true, true}, {1000, 37, 0.9f, 1.0f, 0.0f, false, true}, {385, 0, 0.5f, 1.3f, 0.0f, true, true},
 };
 
 /* The known answers of the generator's authors for an all-zero and an all-one input. */
@@ -145,6 +146,8 @@ static void check_row(op_world *w, const draw_row *row)
     c.row = row;
     c.x = op_normals(w, E);
     c.weights = op_normals(w, (size_t)row->V * E);
+    for (int32_t i = 0; row->ties && i < E; i++) c.x[i] = i == 0 ? 1.0f : 0.0f;
+    for (int32_t i = 0; row->ties && i < row->V * E; i++) c.weights[i] = (float)op_below(w, 5) * 0.5f;
     for (int32_t i = 0; i < OP_MAX_SLOTS; i++) set_slot(&s, row, i);
     op_slots_make(w, &s, row->V);
     make_distribution(&c);

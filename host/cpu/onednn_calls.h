@@ -53,7 +53,7 @@ static inline void hdl__onednn_threads_back(const hdl__onednn *library, int befo
     if (before != 1) library->set_threads(before);
 }
 
-static inline size_t hdl__onednn_type_bytes(dnnl_data_type_t type) 
+static inline size_t hdl__onednn_type_bytes(dnnl_data_type_t type)
 {
     return type == dnnl_s8 ? 1 : type == dnnl_bf16 ? 2 : 4;
 }

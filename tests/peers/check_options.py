@@ -79,8 +79,9 @@ def main():
         trouble = compare(case, found)
         (different if trouble else equal)[case["label"]] += 1
         if trouble and arguments.verbose:
-            print(case["label"], trouble, options, case["source"], *[(h["tokens"], round(h["score"], 5)) for h in found],
-                  "expected", *[(h["tokens"], h["score"]) for h in case["hypotheses"]], "", sep="\n  ")
+            got = [(h["tokens"], round(h["score"], 5)) for h in found]
+            want = [(h["tokens"], h["score"]) for h in case["hypotheses"]]
+            print(case["label"], trouble, options, case["source"], *got, "expected", *want, "", sep="\n  ")
     print(f"{sum(equal.values())} equal in {len(equal)} rows of the table")
     for label, count in different.items():
         print(f"differs: {label}: {count} (equal: {equal[label]})")

@@ -27,7 +27,7 @@ def convert(directory, out, swap_end=False, rules=None, quantization=None):
     loader = converters.MarianMTLoader()
     spec = loader.get_model_spec(model)
     spec.decoder.alignment_heads = ALL_HEADS
-    spec.decoder.num_heads = np.dtype("int16").type(model.config.decoder_attention_heads)    # the loader takes the encoder's
+    spec.decoder.num_heads = np.int16(model.config.decoder_attention_heads)     # the loader takes the encoder's
     source = read_vocabulary(directory / "vocab.json")
     target_path = directory / "target_vocab.json"
     target = read_vocabulary(target_path) if target_path.exists() else source

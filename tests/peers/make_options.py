@@ -18,13 +18,15 @@ MIN_GAP = 2e-4              # nearest decision in any kept case: float32 noise i
 MIN_EFFECT = 1e-3           # an option must change the tokens or a score by this much
 CASES_PER_ROW = 2           # for each beam
 NOT_STORED = ("late_end", "alternatives_mask_end", "allowed")
-NOTE = ("made by reference_search.py in float64; sources hold their end token, hypotheses neither start nor end; logprobs end "
-        "with the end token's when finished is end; options not named have the base's values; gap is the nearest decision")
+NOTE = ("made by reference_search.py in float64; sources hold their end token, hypotheses neither start nor end; "
+        "logprobs end with the end token's when finished is end; options not named have the base's values; gap is the "
+        "nearest decision")
 
 
 def differs(one, other):
     return len(one) != len(other) or any(
-        a.tokens != b.tokens or a.finished != b.finished or abs(a.score - b.score) > MIN_EFFECT for a, b in zip(one, other))
+        a.tokens != b.tokens or a.finished != b.finished or abs(a.score - b.score) > MIN_EFFECT
+        for a, b in zip(one, other))
 
 
 def solve(model, source, options):
@@ -140,7 +142,8 @@ def vocabulary_map_cases(models):
         draw = random.Random(SEED)
         sources = [c["source_ids"] for c in golden_files.read(directory / "goldens.json")["cases"]]
         always, single = option_cases.vocabulary_rules(model, draw)
-        pairs = {tuple(s[i:i + 2]): sorted(draw.sample(range(2, model.pad_id), 2)) for s in sources[2:] for i in (0, len(s) // 2 - 1)}
+        heads = [tuple(s[i:i + 2]) for s in sources[2:] for i in (0, len(s) // 2 - 1)]
+        pairs = {pair: sorted(draw.sample(range(2, model.pad_id), 2)) for pair in heads}
         (directory / "vmap.txt").write_text(option_cases.rules_text(model, always, single, pairs))
         for i, source in enumerate(sources[2:9]):
             options = replace(BASE, beam=(1, 2, 4, 5)[i % 4], n_best=1 + (i % 4 > 1),
@@ -154,8 +157,9 @@ def vocabulary_map_cases(models):
 def empty_cases(models):
     """Sources of nothing but the end token: the model is not run."""
     model = models["tiny-a"][0]
-    rows = [{"beam": 1}, {"beam": 4, "n_best": 3}, {"beam": 4, "prefix": (5, 9)}, {"beam": 2, "prefix": (5, 9, 3), "max_length": 2}]
-    return [case("tiny-a", model, [model.end_id], "empty source", options, *translate(model, [model.end_id], options)[:2])
+    source, rows = [model.end_id], [{"beam": 1}, {"beam": 4, "n_best": 3}, {"beam": 4, "prefix": (5, 9)},
+                                    {"beam": 2, "prefix": (5, 9, 3), "max_length": 2}]
+    return [case("tiny-a", model, source, "empty source", options, *translate(model, source, options)[:2])
             for options in (replace(BASE, **row) for row in rows)]
 
 
@@ -200,8 +204,8 @@ def main():
     models = {name: (Marian(goldens / name), goldens / name) for name in MODELS}
     cases = search_cases(models) + vocabulary_map_cases(models) + empty_cases(models) + alignment_cases(models)
     cases += forced_cases(models)
-    header = {"note": NOTE, "base": {k: v for k, v in json.loads(json.dumps(BASE.__dict__)).items() if k not in NOT_STORED}}
-    golden_files.write(goldens / "options.json", header, cases)
+    base = {k: v for k, v in json.loads(json.dumps(BASE.__dict__)).items() if k not in NOT_STORED}
+    golden_files.write(goldens / "options.json", {"note": NOTE, "base": base}, cases)
     print(f"{len(cases)} cases, nearest decision {min(c['gap'] for c in cases if c.get('gap')):.1e}")
 
 

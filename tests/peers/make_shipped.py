@@ -1,4 +1,4 @@
-"""Makes the goldens of the shipped model: greedy and beam 4 on the Tatoeba test by ctranslate2 and transformers, float32."""
+"""Makes the goldens of the shipped model: greedy and beam 4 on the Tatoeba test by ctranslate2 and transformers."""
 import argparse
 import json
 import tempfile
@@ -16,8 +16,9 @@ from marian_f64 import read_vocabulary
 MAX_LENGTH = 100
 BEAMS = {"greedy": 1, "beam4": 4}
 NEAR_TIE = 1e-4
-NOTE = ("a line a sentence: [pieces, ctranslate2's score, transformers' score], or [[pieces, score], [pieces, score]] where they "
-        "differ; length penalty 1, min-length 0, float32; all are finished by the end token unless \"length\" follows")
+NOTE = ("a line a sentence: [pieces, ctranslate2's score, transformers' score], or [[pieces, score], [pieces, score]] "
+        "where they differ; length penalty 1, min-length 0, float32; all are finished by the end token unless \"length\" "
+        "follows")
 
 
 def by_ctranslate2(directory, sources):
@@ -35,7 +36,8 @@ def by_transformers(directory, sources):
     ids = {token: i for i, token in enumerate(tokens)}
     results = {}
     for name, beam in BEAMS.items():
-        found = [transformers_peer.translate(model, [ids[t] for t in source], MAX_LENGTH, beam)[0] for source in sources]
+        found = [transformers_peer.translate(model, [ids[t] for t in source], MAX_LENGTH, beam)[0]
+                 for source in sources]
         results[name] = [([tokens[i] for i in h["ids"]], h["score"]) for h in found]
     return results
 
@@ -49,7 +51,8 @@ def main():
     processor = sentencepiece.SentencePieceProcessor(model_file=str(arguments.model / "source.spm"))
     known = set(read_vocabulary(arguments.model / "vocab.json"))
     lines = arguments.text.read_text(encoding="utf-8").split("\n")[:-1]
-    sources = [[p if p in known else "<unk>" for p in processor.encode(line, out_type=str)] + ["</s>"] for line in lines]
+    pieces = [processor.encode(line, out_type=str) for line in lines]
+    sources = [[p if p in known else "<unk>" for p in line] + ["</s>"] for line in pieces]
     one, other = by_ctranslate2(arguments.model, sources), by_transformers(arguments.model, sources)
     with open(arguments.out, "w", encoding="utf-8") as out:
         out.write(json.dumps({"note": NOTE, "max_length": MAX_LENGTH}) + "\n")

@@ -20,9 +20,9 @@ SEARCHES = {
     "beam3-lp2-bound": (3, 1, 2.0, "bound"),
 }
 MIN_GAP = 1e-4              # decisions closer than this are float32 noise and no golden
-NOTE = ("made by transformers in float32; sources hold their end token, targets do not; logits.f32 holds little-endian f32 "
-        "rows [target + 1, columns] at logits_offset elements, the last column (pad) not to be compared; target_logprobs "
-        "end with the end token; searches without a near-tie only")
+NOTE = ("made by transformers in float32; sources hold their end token, targets do not; logits.f32 holds little-endian "
+        "f32 rows [target + 1, columns] at logits_offset elements, the last column (pad) not to be compared; "
+        "target_logprobs end with the end token; searches without a near-tie only")
 LOGIT_TOLERANCE = 1e-4
 SCORE_TOLERANCE = 1e-5
 

@@ -109,7 +109,7 @@ class Marian:
         return x
 
     def decode(self, memory, ids):
-        """Target ids [R, T] with the start id -> logits [R, T, V] and mean cross attention of the last layer [R, T, S]."""
+        """Target ids [R, T], start id first -> logits [R, T, V], mean cross attention of the last layer [R, T, S]."""
         ids = np.asarray(ids)
         x = self.embed(self.target_rows, ids)
         n_heads = self.config["decoder_attention_heads"]

@@ -53,7 +53,8 @@ def drawn(model, source, draw):
     head = tuple(first[:1]) + tuple(some[:2])
     return [
         ("suppress one", ALL_BEAMS, {"suppress": ((first[0],),)}),
-        ("suppress sequences", ALL_BEAMS, {"suppress": (tuple(first[:2]), tuple(first[1:4]) or (some[0],), (some[1], some[2]))}),
+        ("suppress sequences", ALL_BEAMS,
+         {"suppress": (tuple(first[:2]), tuple(first[1:4]) or (some[0],), (some[1], some[2]))}),
         ("end_token", ALL_BEAMS, {"end_tokens": (first[-1],)}),
         ("end_token, two", WIDE, {"end_tokens": (first[-1], model.end_id)}),
         ("prefix 1", ALL_BEAMS, {"prefix": (some[0],)}),
@@ -67,14 +68,16 @@ def drawn(model, source, draw):
         ("prefix, min_length", (1, 4), {"prefix": tuple(some[:3]), "min_length": 7}),
         ("prefix, repetition_penalty", (1, 4), {"prefix": head, "repetition_penalty": 3.0}),
         ("prefix, no_repeat_ngram", (1, 4), {"prefix": (first[0], first[0], some[0]), "no_repeat_ngram": 1}),
-        ("prefix, suppress", (1, 4), {"prefix": (some[0], first[0]), "suppress": ((some[0], first[0]), (first[0], first[-1]))}),
+        ("prefix, suppress", (1, 4),
+         {"prefix": (some[0], first[0]), "suppress": ((some[0], first[0]), (first[0], first[-1]))}),
         ("prefix, coverage, gnmt", (2, 4), {"prefix": head, "coverage_penalty": 0.3, "length_norm": "gnmt"}),
         ("prefix, stop bound", (2, 4), {"prefix": tuple(some[:1]), "stop": "bound"}),
         ("prefix, stop all", (2, 4), {"prefix": tuple(some[:1]), "stop": "all"}),
         ("prefix_bias 0.3", ALL_BEAMS, {"prefix": tuple(some[:3]), "prefix_bias": 0.3}),
         ("prefix_bias 0.8", ALL_BEAMS, {"prefix": tuple(some[:3]), "prefix_bias": 0.8}),
         ("prefix_bias 0.99", ALL_BEAMS, {"prefix": tuple(some[:4]), "prefix_bias": 0.99}),
-        ("prefix_bias 0.5 of a rival", WIDE, {"prefix": tuple(best[1].tokens[:4]) or (some[0],), "prefix_bias": 0.5, "n_best": 2}),
+        ("prefix_bias 0.5 of a rival", WIDE,
+         {"prefix": tuple(best[1].tokens[:4]) or (some[0],), "prefix_bias": 0.5, "n_best": 2}),
         ("alternatives 3", ALL_BEAMS, {"alternatives": 3, "min_length": 1}),
         ("alternatives 5 of 0.01", (1, 4), {"alternatives": 5, "min_length": 1, "min_alternative_prob": 0.01}),
         ("alternatives 3 after a prefix", (1, 2, 4), {"alternatives": 3, "prefix": head, "min_length": len(head) + 1}),
@@ -95,7 +98,8 @@ def rules_text(model, always, single, pairs):
     target, source = model.target_vocabulary, model.source_vocabulary
     lines = ["\t" + " ".join(target[i] for i in always)]
     lines += [source[w] + "\t" + " ".join(target[i] for i in ids) for w, ids in single.items()]
-    lines += [" ".join(source[w] for w in pair) + "\t" + " ".join(target[i] for i in ids) for pair, ids in pairs.items()]
+    lines += [" ".join(source[w] for w in pair) + "\t" + " ".join(target[i] for i in ids)
+              for pair, ids in pairs.items()]
     return "\n".join(lines) + "\n"
 
 

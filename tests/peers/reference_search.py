@@ -1,4 +1,4 @@
-"""Search and scores of docs/numerics.md in float64, one plain function a rule: the reference the engine is tested against.
+"""Search and scores of docs/numerics.md in float64, one plain function a rule: what the engine is tested against.
 
 It favours nothing but clarity: the whole target is computed anew in every step. Beside each result stands `gap`, the
 smallest distance by which any decision was taken; goldens keep only cases whose gap is far above float32 noise.
@@ -32,8 +32,9 @@ class Options:
     prefix_bias: float = 0.0
     alternatives: int = 0
     min_alternative_prob: float = 0.0
-    # How a late end token right after a hard prefix is treated, and whether alternatives renormalise without end
-    # tokens: the definition leaves both open, so goldens hold only cases that do not depend on them.
+    # The definition leaves two points open, so goldens hold only cases that do not depend on them. Is the place of an
+    # end token of rank 2..K right after a hard prefix filled ("replace") or left empty ("drop", as ctranslate2 does)?
+    # Are alternatives renormalised without the end tokens (ctranslate2 does)?
     late_end: str = "replace"
     alternatives_mask_end: bool = True
 

@@ -1,0 +1,126 @@
+/* test_paging.c - a page pool that holds one full sentence: sentences restart, results do not change; too small a pool is refused. */
+#include "engine_fixture.h"
+#include "result_hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 48 };
+
+static hdl_translator_options small_options(uint64_t pool_bytes)
+{
+    hdl_translator_options o = HDL_TRANSLATOR_OPTIONS_INIT;
+    o.device = "cpu";
+    o.threads = 1;
+    o.max_beam = 8;
+    o.max_rows = 64;
+    o.pool_bytes = pool_bytes;
+    return o;
+}
+
+/* The smallest pool, in bytes, as the refusal says it. */
+static uint64_t smallest_pool(hdl_model *model)
+{
+    hdl_translator_options o = small_options(1);
+    hdl_translator *t = NULL;
+    cr_assert_eq(hdl_translator_open(model, &o, &t), HDL_EINVAL);
+    const char *found = strstr(hdl_error_detail(), "pool_bytes = 1 holds 0 pages"), *needs = strstr(hdl_error_detail(), "needs ");
+    cr_assert(found != NULL && needs != NULL, "%s", hdl_error_detail());
+    const char *bytes = strstr(needs, "pages, ");
+    cr_assert_not_null(bytes, "%s", hdl_error_detail());
+    return strtoull(bytes + strlen("pages, "), NULL, 10);
+}
+
+typedef struct batch { hdl_request requests[N]; hdl_search_options options[N]; hdl_ticket *tickets[N]; uint64_t hashes[N]; } batch;
+
+static const char *const words[] = {"w1", "w2", "w3", "w4", "w6", "w7", "w8", "w9", "w11", "w12", "w13", "w14"};
+
+/* mode 0: all kinds of searches; 1: alternatives and samples with many children; 2: scores and long prefixes. */
+static void fill(batch *b, int mode)
+{
+    for (int32_t i = 0; i < N; i++) {
+        hdl_request *r = &b->requests[i];
+        hdl_search_options *o = &b->options[i];
+        *r = (hdl_request)HDL_REQUEST_INIT;
+        *o = (hdl_search_options)HDL_SEARCH_OPTIONS_INIT;
+        r->tokens = words;
+        r->n_tokens = 1 + (size_t)i % 12;
+        r->search = o;
+        r->wait = 1;
+        o->min_length = 16 + i;
+        o->max_length = 64;
+        o->beam = mode == 0 ? 1 + i % 8 : 1;
+        o->seed = 5;
+        if (mode == 1) {
+            o->n_best = 8;
+            o->sample = i % 2;
+            o->alternatives = !o->sample;
+            if (o->alternatives) o->beam = 1 + i % 4;
+        }
+        if (mode != 2) continue;
+        r->target_tokens = words;
+        r->n_target_tokens = 12;
+        r->kind = i % 2 ? HDL_REQUEST_SCORE : HDL_REQUEST_TRANSLATE;
+        o->beam = 1 + i % 5;
+    }
+}
+
+static void run(hdl_model *model, batch *b, uint64_t pool_bytes, hdl_translator_stats *stats)
+{
+    const hdl_translator_options o = small_options(pool_bytes);
+    hdl_translator *t;
+    cr_assert_eq(hdl_translator_open(model, &o, &t), HDL_OK, "%s", hdl_error_detail());
+    for (int i = 0; i < N; i++) cr_assert_eq(hdl_translator_submit(t, &b->requests[i], &b->tickets[i]), HDL_OK, "%s", hdl_error_detail());
+    for (int i = 0; i < N; i++) {
+        const hdl_result *result;
+        cr_assert_eq(hdl_ticket_wait(b->tickets[i], 60000000, &result), HDL_OK, "request %d does not end", i);
+        cr_assert_eq(result->status, HDL_OK, "%s", result->detail);
+        b->hashes[i] = hash_result(result);
+        hdl_ticket_release(b->tickets[i]);
+    }
+    cr_assert_eq(hdl_translator_get_stats(t, stats), HDL_OK);
+    cr_assert_eq(hdl_translator_close(t, 1), HDL_OK);
+}
+
+static void check_mode(int mode, bool restarts)
+{
+    static batch large, small;
+    hdl_translator_stats easy = HDL_TRANSLATOR_STATS_INIT, hard = HDL_TRANSLATOR_STATS_INIT;
+    hdl_model *model;
+    cr_assert_eq(hdl_model_load(HEDDLE_SOURCE_DIR "/tests/data/goldens/tiny-a", NULL, &model), HDL_OK, "%s", hdl_error_detail());
+    fill(&large, mode);
+    fill(&small, mode);
+    const uint64_t least = smallest_pool(model);
+    run(model, &large, 0, &easy);
+    run(model, &small, least, &hard);
+    cr_expect_eq(easy.restarts, 0u);
+    if (restarts) cr_expect_gt(hard.restarts, 0u);
+    /* no thrashing: what has restarted waits until something has left, so restarts are few per sentence */
+    cr_expect_lt(hard.restarts, 4u * N, "%d restarts", (int)hard.restarts);
+    cr_expect_lt(hard.encoder_passes, 5u * N, "%d encoder passes", (int)hard.encoder_passes);
+    cr_expect_eq(hard.sentences, (uint64_t)N);
+    for (int i = 0; i < N; i++) cr_expect_eq(large.hashes[i], small.hashes[i], "mode %d: request %d differs", mode, i);
+    hdl_model_close(model);
+}
+
+Test(paging, searches) { check_mode(0, true); }
+Test(paging, many_children) { check_mode(1, true); }
+Test(paging, scores_and_long_prefixes) { check_mode(2, true); }
+
+/* One byte below what is needed is refused; exactly that opens. */
+Test(paging, smallest)
+{
+    hdl_model *model;
+    hdl_translator *t = NULL;
+    cr_assert_eq(hdl_model_load(HEDDLE_SOURCE_DIR "/tests/data/goldens/tiny-a", NULL, &model), HDL_OK, "%s", hdl_error_detail());
+    const uint64_t least = smallest_pool(model);
+    hdl_translator_options o = small_options(least - 1);
+    cr_expect_eq(hdl_translator_open(model, &o, &t), HDL_EINVAL);
+    o.pool_bytes = least;
+    cr_expect_eq(hdl_translator_open(model, &o, &t), HDL_OK, "%s", hdl_error_detail());
+    cr_expect_eq(hdl_translator_close(t, 0), HDL_OK);
+    o.pool_bytes = UINT64_MAX;
+    cr_expect_neq(hdl_translator_open(model, &o, &t), HDL_OK);
+    cr_expect_gt(strlen(hdl_error_detail()), 10u);
+    hdl_model_close(model);
+}

@@ -18,6 +18,7 @@
 #include <heddle/translator.h>
 
 #define HDL__MAX_ROWS 4096     /* the largest bucket */
+#define HDL__SHORT_SHARE 4     /* a pool that was dry is short of pages until a quarter is free */
 
 /* Sizes of a lane, fixed at open. */
 typedef struct hdl__lane_plan {
@@ -102,7 +103,7 @@ struct hdl__lane {
     bool                busy;               /* has residents; guarded by the hub's mutex */
     hdl__lane          *assisting;          /* the busy lane whose ops this idle one joins; guarded by the hub's mutex */
     volatile int        assist_stop;        /* not 0: come back; set under the hub's mutex, read without */
-    bool                dry;                /* pages ran out: nothing more is seated until a child has left */
+    bool                dry;                /* pages have run out since the lane was last empty: seating is careful */
     bool                abandon;            /* closing without draining: what is seated is dropped */
     const hdl__probe   *encoder_probe, *decoder_probe;  /* of the next passes; NULL but for attention maps */
     hdl__lane_stats     stats;              /* the lane's own */
@@ -119,6 +120,12 @@ hdl_status hdl__lane_record(hdl__lane *lane);
 
 /* Takes sentences from the queue while they fit, encodes them, seats their children. Locks the translator's mutex inside. */
 hdl_status hdl__lane_admit(hdl__lane *lane);
+/* After pages have run out nothing is seated until a good part of them is free again, or restarts would follow each other. */
+static inline bool hdl__lane_is_short(const hdl__lane *lane)
+{
+    return lane->dry && lane->n_seated > 0 && lane->n_free_pages < lane->plan.n_pages / HDL__SHORT_SHARE;
+}
+
 /* Seats waiting children of residents while rows, slots and history allow. */
 hdl_status hdl__lane_seat_children(hdl__lane *lane);
 /* Seats the first child of a new resident; *seated false: no room now. */

@@ -20,7 +20,7 @@ static bool should_encode(const hdl__lane *lane, const hdl__queue *queue)
 {
     const int32_t free_rows = lane->plan.max_rows - lane->rows_reserved;
     const hdl__sentence *first = hdl__queue_peek(queue);
-    if (lane->dry && lane->n_seated > 0) return false;
+    if (hdl__lane_is_short(lane)) return false;
     if (first == NULL || free_rows < rows_of_first(lane, first)) return false;
     if (lane->n_seated == 0 || free_rows * FREE_SHARE >= lane->plan.max_rows) return true;
     if (queue->n * rows_of_first(lane, first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
@@ -72,6 +72,7 @@ static hdl_status take_sentences(hdl__lane *lane, hdl__resident **taken, int32_t
     pthread_mutex_lock(&t->hub->mutex);
     if (t->n_urgent > 0) hdl__queue_sweep_locked(t);
     int32_t share = should_encode(lane, &t->queue) ? share_of(t) : 0;
+    if (lane->dry && share > 1) share = 1;      /* its pages are taken step by step: one, then see */
     while (share-- > 0 && status == HDL_OK) {
         hdl__sentence *s = hdl__queue_peek(&t->queue);
         hdl__resident *resident;

@@ -164,11 +164,10 @@ hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *
 hdl_status hdl__lane_seat_children(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
-    if (lane->dry && lane->n_seated > 0) return HDL_OK;
     for (int32_t i = 0; i < lane->plan.n_slots && lane->n_residents > 0; i++) {
         hdl__resident *r = &lane->residents[i];
         bool seated = true;
-        while (r->sentence != NULL && seated
+        while (r->sentence != NULL && seated && !hdl__lane_is_short(lane)
                && (r->n_redo > 0 || r->sentence->next_child < r->sentence->n_children))
             HDL_TRY(seat_child(lane, r, &seated));
     }
@@ -195,7 +194,7 @@ static void free_resident(hdl__lane *lane, hdl__resident *r)
     r->n_source_pages = 0;
     r->n_redo = 0;
     r->sentence = NULL;
-    lane->n_residents--;
+    if (--lane->n_residents == 0) lane->dry = false;
 }
 
 void hdl__lane_unseat(hdl__lane *lane, int32_t slot)
@@ -215,7 +214,6 @@ void hdl__lane_evict(hdl__lane *lane, hdl__resident *resident)
 void hdl__lane_fail(hdl__lane *lane, hdl__resident *resident, hdl_status why, const char *line)
 {
     hdl__sentence *sentence = resident->sentence;
-    lane->dry = false;
     hdl__sentence_fail(sentence, why, line);
     hdl__lane_evict(lane, resident);
     hdl__sentence_complete(lane->translator, sentence, lane);
@@ -225,7 +223,6 @@ void hdl__lane_leave(hdl__lane *lane, int32_t slot)
 {
     hdl__resident *r = lane->seats[slot].resident;
     hdl__sentence *s = r->sentence;
-    lane->dry = false;
     clear_seat(lane, slot);
     s->n_done++;
     if (s->n_done < s->n_children) return;

@@ -105,8 +105,10 @@ class Bench:
         os.write(writer, b" " * capacity)
         with subprocess.Popen([self.chosen.heddle, "version"], stdout=writer) as process:
             os.close(writer)
-            time.sleep(0.3)
-            status = Path(f"/proc/{process.pid}/status").read_text()
+            status, before = Path(f"/proc/{process.pid}/status").read_text(), ""
+            while status != before:         # until it does nothing but wait
+                time.sleep(0.2)
+                before, status = status, Path(f"/proc/{process.pid}/status").read_text()
             while os.read(reader, PIPE_BYTES):
                 pass
             os.close(reader)

@@ -95,9 +95,9 @@ static void check_mode(int mode, bool restarts)
     run(model, &small, least, &hard);
     cr_expect_eq(easy.restarts, 0u);
     if (restarts) cr_expect_gt(hard.restarts, 0u);
-    /* no thrashing: what has restarted waits until something has left, so restarts are few per sentence */
-    cr_expect_lt(hard.restarts, 4u * N, "%d restarts", (int)hard.restarts);
-    cr_expect_lt(hard.encoder_passes, 5u * N, "%d encoder passes", (int)hard.encoder_passes);
+    /* no thrashing: what has restarted waits until something has left, so each gets through after a few tries */
+    cr_expect_lt(hard.restarts, 12u * N, "%d restarts", (int)hard.restarts);
+    cr_expect_lt(hard.encoder_passes, 12u * N, "%d encoder passes", (int)hard.encoder_passes);
     cr_expect_eq(hard.sentences, (uint64_t)N);
     for (int i = 0; i < N; i++) cr_expect_eq(large.hashes[i], small.hashes[i], "mode %d: request %d differs", mode, i);
     hdl_model_close(model);

@@ -7,16 +7,19 @@ from pathlib import Path
 LONGEST = 80            # pieces; longer pairs are left out
 FINAL_MARKS = '.!?'
 SHORT_WORDS = 3
-TYPED = 0.17            # share of the pairs that are varied as typed in haste
+TYPED = 0.20            # share of the pairs that are varied as typed in haste
 GREETING = re.compile(r'(hello|hi|good (morning|evening|night|day|afternoon|bye)|goodbye|welcome|thanks?|thank you|'
                       r'please|sorry|excuse me|see you|congratulations|happy|merry|cheers|bye)\b', re.IGNORECASE)
 NUMBER = re.compile(r'\d+')
 MEASURED = re.compile(r'\b(\d+) (euros?|dollars?|kilos?|kilograms?|meters?|metres?|kilometers?|miles|liters?|percent|degrees)\b')
 NAMED = re.compile(r'\bTom\b(?!\')')
 PERSON = re.compile(r'\b(to|from|with|for) Tom\b(?!\')'), re.compile(r'\b(an|von|mit|für) Tom\b')
-NAMES = ('Anna Peter Laura Paul Lisa Max Julia David Sarah Daniel Emma Felix Nina Oliver Clara Martin Eva Robert Sophie '
-         'Thomas Lena Michael Alice Simon Maria Jack Angela Henry Sandra Kevin Monika George Ahmed Yuki Ivan Chen').split()
-PRODUCERS = 'example mail post web firma verein schule office news team shop studio garten service club'.split()
+NAMES = ('Laura Paul Lisa Max Julia David Sarah Daniel Emma Felix Nina Oliver Clara Martin Eva Robert Sophie Thomas '
+         'Lena Michael Alice Simon Jack Henry Sandra Kevin Monika George Ahmed Yuki Ivan Chen Fatima Carlos').split()
+STARTS = 'b br c d dr f fr g gr h j k kl l m n p r s sch st t tr v w z'.split()
+VOWELS = 'a e i o u ai ei au'.split()
+CLOSES = 'l n r s t ck nd mann er a o i'.split()
+PRODUCERS = 'mail post web firma verein schule office news team shop studio garten service club'.split()
 ENDINGS = 'com org net de at ch eu co.uk info'.split()
 MAIL_FRAMES = (
     ('My e-mail address is {}.', 'Meine E-Mail-Adresse ist {}.'),
@@ -50,6 +53,14 @@ def without_known(pairs, known):
 def encode(pairs, processor):
     sides = zip(processor.encode([x for x, _ in pairs]), processor.encode([y for _, y in pairs]))
     return [(x, y) for x, y in sides if 0 < len(x) <= LONGEST and 0 < len(y) <= LONGEST]
+
+
+def made_name(draw):
+    """A common first name, or one that nobody has heard: both are copied."""
+    if draw.random() < 0.5:
+        return draw.choice(NAMES)
+    syllables = [draw.choice(STARTS) + draw.choice(VOWELS) for _ in range(draw.randint(1, 2))]
+    return (''.join(syllables) + draw.choice(CLOSES)).capitalize()
 
 
 class Casing:
@@ -87,7 +98,7 @@ class Variation:
         pairs += [self.typed(draw, *pair) for pair in draw.sample(self.short, len(self.short) // 3)]
         pairs += [self.typed(draw, *pair) for pair in self.greetings]
         pairs += [self.joined(draw) for _ in range(len(self.pairs) // 18)]
-        pairs += [self.mail(draw) for _ in range(len(self.pairs) // 150)]
+        pairs += [self.mail(draw) for _ in range(len(self.pairs) // 60)]
         return pairs
 
     def refill(self, draw, x, y):
@@ -99,8 +110,8 @@ class Variation:
                 return NUMBER.sub(lambda n: f'{n[0]}.{part}', x), NUMBER.sub(lambda n: f'{n[0]},{part}', y)
             other = {n: n[0] + ''.join(draw.choice('0123456789') for _ in n[1:]) for n in numbers}
             return NUMBER.sub(lambda n: other[n[0]], x), NUMBER.sub(lambda n: other[n[0]], y)
-        if draw.random() < 0.15 and 0 < len(NAMED.findall(x)) == len(NAMED.findall(y)):
-            name = draw.choice(NAMES)
+        if draw.random() < 0.2 and 0 < len(NAMED.findall(x)) == len(NAMED.findall(y)):
+            name = made_name(draw)
             return NAMED.sub(name, x), NAMED.sub(name, y)
         return x, y
 
@@ -127,7 +138,7 @@ class Variation:
         return (x.lower(), y) if draw.random() < 0.05 else (x, y)
 
     def mail(self, draw):
-        person = draw.choice(NAMES).lower() + draw.choice(['', '.' + draw.choice(NAMES).lower(), str(draw.randint(1, 99)),
+        person = made_name(draw).lower() + draw.choice(['', '.' + made_name(draw).lower(), str(draw.randint(1, 99)),
                                                           '_' + draw.choice(PRODUCERS), '-' + draw.choice('abcdefgh')])
         address = f'{person}@{draw.choice(PRODUCERS)}{draw.choice(["", "-" + draw.choice(PRODUCERS)])}.{draw.choice(ENDINGS)}'
         if self.letters and draw.random() < 0.5:

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define WINDOW_LINES 4096                       /* as many as may wait in the engine's queue */
+#define WINDOW_LINES 1024                       /* as many as may wait in the engine's queue */
 #define WINDOW_COST ((size_t)64 << 20)          /* bytes; one line is always let in, however large */
 
 bool hdl__window_open(hdl__window *window)

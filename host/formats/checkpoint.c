@@ -185,3 +185,13 @@ hdl_status hdl__checkpoint_load_memory(const hdl_memory_file *files, size_t n_fi
 done:
     return status;
 }
+
+void hdl__param_release(const hdl__checkpoint *checkpoint, const hdl__param *param, size_t offset, size_t bytes)
+{
+    const uintptr_t at = (uintptr_t)param->data + offset;
+    for (int32_t i = 0; i < checkpoint->n_files; i++) {
+        const hdl__file *file = &checkpoint->files[i];
+        const uintptr_t begin = (uintptr_t)file->data;
+        if (at >= begin && at + bytes <= begin + file->n) hdl__file_release(file, at - begin, bytes);
+    }
+}

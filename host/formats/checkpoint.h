@@ -125,6 +125,9 @@ void       hdl__checkpoint_close(hdl__checkpoint *checkpoint);    /* a zeroed on
 const hdl__param *hdl__checkpoint_find(const hdl__checkpoint *checkpoint, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Bytes [offset, offset + bytes) of a tensor will not be needed soon: where they are mapped, the kernel may take their pages back. */
+void hdl__param_release(const hdl__checkpoint *checkpoint, const hdl__param *param, size_t offset, size_t bytes);
+
 /* Writes the canonical tensors as a heddle directory (model.safetensors, config.json, vocabularies, assets). */
 hdl_status hdl__checkpoint_save(const hdl__checkpoint *checkpoint, const char *directory);
 

@@ -71,6 +71,8 @@ done:
     return status;
 }
 
+#define STRETCH_VALUES ((size_t)1 << 20)
+
 /* The first value whose exponent bits are all set (infinity or NaN), or n. */
 static size_t find_nonfinite_32(const uint8_t *data, size_t n)
 {
@@ -109,20 +111,34 @@ static size_t find_nonfinite_16(const uint8_t *data, size_t n, uint16_t exponent
     return n;
 }
 
+/* Scans in stretches and lets go of each, so that a large file is never resident as a whole. */
+static hdl_status check_values(const hdl__checkpoint *checkpoint, const hdl__param *p)
+{
+    hdl_status status = HDL_OK;
+    const size_t size = hdl_dtype_bytes(p->dtype);
+    const uint8_t *data = p->data;
+    size_t n = 1;
+    for (int32_t k = 0; k < p->rank; k++) n *= (size_t)p->shape[k];
+    for (size_t at = 0; at < n; at += STRETCH_VALUES) {
+        const size_t count = n - at < STRETCH_VALUES ? n - at : STRETCH_VALUES;
+        const size_t bad = p->dtype == HDL_F32   ? find_nonfinite_32(data + at * size, count)
+                           : p->dtype == HDL_F16 ? find_nonfinite_16(data + at * size, count, 0x7C00U)
+                                                 : find_nonfinite_16(data + at * size, count, 0x7F80U);
+        HDL_CHECK(bad == count, HDL_EFORMAT, "tensor %s: value %zu is not finite", p->name, at + bad);
+        hdl__param_release(checkpoint, p, at * size, count * size);
+    }
+done:
+    return status;
+}
+
 hdl_status hdl__checkpoint_check_finite(const hdl__checkpoint *checkpoint)
 {
     hdl_status status = HDL_OK;
     const hdl__param *shared = hdl__checkpoint_find(checkpoint, "decoder.embed");
     for (int32_t i = 0; i < checkpoint->n_params; i++) {
         const hdl__param *p = &checkpoint->params[i];
-        size_t n = 1, bad;
         if (p != shared && shared != NULL && p->data == shared->data) continue;    /* tied: scanned once */
-        for (int32_t k = 0; k < p->rank; k++) n *= (size_t)p->shape[k];
-        if (p->dtype == HDL_F32) bad = find_nonfinite_32(p->data, n);
-        else if (p->dtype == HDL_F16) bad = find_nonfinite_16(p->data, n, 0x7C00U);
-        else if (p->dtype == HDL_BF16) bad = find_nonfinite_16(p->data, n, 0x7F80U);
-        else bad = n;
-        HDL_CHECK(bad == n, HDL_EFORMAT, "tensor %s: value %zu is not finite", p->name, bad);
+        if (p->dtype == HDL_F32 || p->dtype == HDL_F16 || p->dtype == HDL_BF16) HDL_TRY(check_values(checkpoint, p));
     }
 done:
     return status;

@@ -93,13 +93,11 @@ static void count_parameters(hdl_model *model)
     model->weights_dtype = hdl__strdup(mixed ? "mixed" : largest == NULL ? "none" : hdl_dtype_name(largest->dtype));
 }
 
-static hdl_status finish_load(hdl_model *model, const hdl_model_options *options, hdl_model **out)
+static hdl_status finish_load(hdl_model *model, hdl_model **out)
 {
     hdl_status status = HDL_OK;
     HDL_TRY(open_text(model));
     count_parameters(model);
-    if (options->tokens_only == 0 && strcmp(hdl_tokenizer_kind(model->source), "words") == 0)
-        hdl__log(HDL_LOG_WARNING, "the model has no tokenizer: words are tokens");
     HDL_CHECK(model->weights_dtype != NULL, HDL_ENOMEM, "no memory for the model's description");
     *out = model;
 done:
@@ -123,7 +121,7 @@ static hdl_status load_with(const char *path, const hdl_memory_file *files, size
         HDL_TRY(hdl__checkpoint_load(path, options, &model->checkpoint));
     else
         HDL_TRY(hdl__checkpoint_load_memory(files, n_files, options, &model->checkpoint));
-    HDL_TRY(finish_load(model, options, out));
+    HDL_TRY(finish_load(model, out));
     model = NULL;
 done:
     hdl_model_close(model);

@@ -142,18 +142,12 @@ static void free_network(hdl__network *n)
     hdl__free(n);
 }
 
-/* After packing, only embedding rows are read from the mapped files; the kernel may take the other pages back. */
-static void release_mapped_pages(const hdl__checkpoint *c)
-{
-    for (int32_t i = 0; i < c->n_files; i++) hdl__file_release(&c->files[i], 0, c->files[i].n);
-}
-
 static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, hdl__network **out)
 {
     hdl_status status = HDL_OK;
     static const char *const output[] = {"output"};
     const hdl__config *c = &model->checkpoint.config;
-    hdl__packer packer = {.checkpoint = &model->checkpoint, .use = HDL_PACK_FOR_GEMM, .gain = 1.0f};
+    hdl__packer packer = {.checkpoint = &model->checkpoint};
     hdl__network *n = hdl__calloc(1, sizeof *n);
     HDL_CHECK(n != NULL, HDL_ENOMEM, "no memory for a network");
     packer.network = n;
@@ -170,12 +164,13 @@ static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, 
     HDL_TRY(hdl__device_open_counted(o->device, o->device_options, &counters, &n->device));
     HDL_TRY(hdl_stream_create(n->device, &packer.stream));
     n->compute = resolve_compute(model, n->device, o->compute);
-    HDL_TRY(pack_stack(&packer, "encoder", &c->encoder, false, &n->encoder));
-    HDL_TRY(pack_stack(&packer, "decoder", &c->decoder, true, &n->decoder));
-    packer.use = HDL_PACK_FOR_LOGITS;
+    packer.use = HDL_PACK_FOR_LOGITS;       /* the largest first: its mapped pages are gone before the rest fills memory */
     packer.gain = c->output_scale;
     HDL_TRY(hdl__pack_linear(&packer, output, 1, &n->output));
-    release_mapped_pages(&model->checkpoint);
+    packer.use = HDL_PACK_FOR_GEMM;
+    packer.gain = 1.0f;
+    HDL_TRY(pack_stack(&packer, "encoder", &c->encoder, false, &n->encoder));
+    HDL_TRY(pack_stack(&packer, "decoder", &c->decoder, true, &n->decoder));
     *out = n;
     n = NULL;
 done:

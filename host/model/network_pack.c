@@ -109,6 +109,13 @@ done:
     return status;
 }
 
+/* What has been packed is not read again (embedding rows are, one at a time). */
+static void release_weight(const hdl__packer *p, const char *prefix)
+{
+    const hdl__param *param = hdl__checkpoint_find(p->checkpoint, "%s.weight", prefix);
+    hdl__param_release(p->checkpoint, param, 0, (size_t)hdl__param_count(param) * hdl_dtype_bytes(param->dtype));
+}
+
 hdl_status hdl__pack_linear(hdl__packer *p, const char *const *prefixes, int n_parts, hdl__linear *out)
 {
     hdl_status status = HDL_OK;
@@ -132,6 +139,7 @@ hdl_status hdl__pack_linear(hdl__packer *p, const char *const *prefixes, int n_p
     HDL_TRY(hdl_weight_pack(p->network->device, &args, &out->w));
     p->network->bytes += hdl_weight_bytes(p->network->device, out->w);
     HDL_TRY(pack_bias(p, prefixes, parts, n_parts, out));
+    for (int i = 0; i < n_parts; i++) release_weight(p, prefixes[i]);
 done:
     for (int i = 0; i < n_parts; i++) hdl__free(scales[i]);
     return status;

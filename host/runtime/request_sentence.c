@@ -16,12 +16,14 @@ static int32_t longest_target(const hdl__request_work *w, const hdl__sentence *s
     return longest < search->slot.min_length ? search->slot.min_length : longest;
 }
 
-/* Room for the outcomes; one more than is wanted serves as scratch. */
+/* Room for the outcomes; one more than is wanted serves as scratch while the best are chosen. */
 static hdl_status make_outcomes(hdl__request_work *w, hdl__sentence *s)
 {
     hdl_status status = HDL_OK;
     hdl__bump *memory = &w->ticket->memory;
-    const size_t T = (size_t)s->max_length, n = (size_t)s->search->n_best + 1;
+    /* one beam finishes one hypothesis, so there is nothing to choose from */
+    const bool single = s->search->slot.K == 1 && s->phase != HDL__PHASE_ALTERNATIVES;
+    const size_t T = (size_t)s->max_length, n = (size_t)s->search->n_best + (single ? 0 : 1);
     const bool align = (s->search->slot.flags & HDL_SLOT_ALIGN) != 0;
     s->capacity = (int32_t)n;
     s->outcomes = hdl__bump_take(memory, n, sizeof *s->outcomes);

@@ -78,6 +78,9 @@ hdl_status hdl__ticket_make(hdl_translator *translator, const hdl_request *reque
     ticket->on_done = request->on_done;
     ticket->user = request->user;
     ticket->result.detail = ticket->result.source = "";
+    if (ticket->text && strcmp(hdl_tokenizer_kind(translator->model->source), "words") == 0
+        && !atomic_exchange(&translator->warned_of_words, true))
+        hdl__log(HDL_LOG_WARNING, "the model has no tokenizer: words are tokens");
     HDL_TRY(hdl__search_resolve(translator, request->search, &ticket->memory, &ticket->search));
     ticket->search.slot.seed += request->line;
     const hdl_status taken = hdl__request_take(&work);

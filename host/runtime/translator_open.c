@@ -9,7 +9,7 @@
 #define DEFAULT_BATCH_TOKENS 4096
 #define DEFAULT_MAX_BEAM 16
 #define DEFAULT_MAX_POSITIONS 1024
-#define DEFAULT_MAX_QUEUE 4096
+#define DEFAULT_MAX_QUEUE 1024      /* several times what all rows of a large lane hold */
 #define DEFAULT_MAX_DELAY_US 2000
 #define MOST_THREADS 256
 #define MOST_BATCH_TOKENS (1 << 20)

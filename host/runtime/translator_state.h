@@ -68,6 +68,7 @@ struct hdl_translator {
     pthread_t             *lane_threads, delivery_thread;
     int32_t                n_lanes, n_started, n_idle;
     bool                   delivery_started;
+    atomic_bool            warned_of_words;     /* text came to a model without a tokenizer: said once */
     pid_t                  pid;
 };
 

@@ -113,8 +113,9 @@ hdl_status hdl__vocab_map_open(const hdl__file *file, const char *file_name, con
         HDL_CHECK(memchr(parts.targets, '\t', parts.n_targets) == NULL, HDL_EFORMAT, "line %zu has two tabs",
                   line_number);
         add_rule(map, target, &parts);
+        /* at once: the next line's key is compared with bytes that would not be there */
+        HDL_CHECK(!map->keys.failed, HDL_ENOMEM, "no memory for a vocabulary map of %zu bytes", file->n);
     }
-    HDL_CHECK(!map->keys.failed, HDL_ENOMEM, "no memory for a vocabulary map of %zu bytes", file->n);
     *out = map;
     map = NULL;
 done:

@@ -34,7 +34,7 @@ typedef struct hdl_translator_options {
     int32_t                   batch_tokens;     /* source tokens of one encoder pass, 1 to 1048576; 0: 4096 */
     int32_t                   max_beam;         /* largest beam, n_best or samples of a request, 1 to 64; 0: 16 */
     int32_t                   max_positions;    /* longest source or target, for models without a limit of their own; 0: 1024 */
-    int32_t                   max_queue;        /* sentences that may wait before submit refuses or waits; 0: 4096 */
+    int32_t                   max_queue;        /* sentences that may wait before submit refuses or waits; 0: 1024 */
     int32_t                   max_delay_us;     /* a waiting sentence is admitted at the latest after this; 0: 2000 */
     uint64_t                  pool_bytes;       /* pages of one lane; 0: max_rows rows of 128 target and source positions, or one full sentence */
 } hdl_translator_options;

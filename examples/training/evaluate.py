@@ -43,7 +43,7 @@ def main():
             every = Path(options.data, 'test.refs.json')
             if every.exists():
                 listed = json.loads(every.read_text(encoding='utf-8'))
-            known = [listed[x] for x, _ in pairs]
+                known = [listed[x] for x, _ in pairs]
                 most = max(map(len, known))
                 report(f'{model} test, all references', outputs,
                        [[texts[i] if i < len(texts) else None for texts in known] for i in range(most)])

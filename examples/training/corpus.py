@@ -1,4 +1,4 @@
-"""Reads the parallel text and varies it as people type: case, missing marks, joined sentences, names, numbers, mail."""
+"""Reads the parallel text and varies it as people type: case, marks, joins, names, numbers, mail."""
 import random
 import re
 from collections import Counter
@@ -8,18 +8,21 @@ LONGEST = 80            # pieces; longer pairs are left out
 FINAL_MARKS = '.!?'
 SHORT_WORDS = 3
 TYPED = 0.20            # share of the pairs that are varied as typed in haste
-GREETING = re.compile(r'(hello|hi|good (morning|evening|night|day|afternoon|bye)|goodbye|welcome|thanks?|thank you|'
-                      r'please|sorry|excuse me|see you|congratulations|happy|merry|cheers|bye)\b', re.IGNORECASE)
+GREETING = re.compile(r'(hello|hi|good (morning|evening|night|day|afternoon|bye)|goodbye|welcome|'
+                      r'thanks?|thank you|please|sorry|excuse me|see you|congratulations|happy|merry|'
+                      r'cheers|bye)\b', re.IGNORECASE)
 NUMBER = re.compile(r'\d+')
-MEASURED = re.compile(r'\b(\d+) (euros?|dollars?|kilos?|kilograms?|meters?|metres?|kilometers?|miles|liters?|percent|degrees)\b')
+MEASURED = re.compile(r'\b(\d+) (euros?|dollars?|kilos?|kilograms?|meters?|metres?|kilometers?|miles|'
+                      r'liters?|percent|degrees)\b')
 NAMED = re.compile(r'\bTom\b(?!\')')
 PERSON = re.compile(r'\b(to|from|with|for) Tom\b(?!\')'), re.compile(r'\b(an|von|mit|für) Tom\b')
-NAMES = ('Laura Paul Lisa Max Julia David Sarah Daniel Emma Felix Nina Oliver Clara Martin Eva Robert Sophie Thomas '
-         'Lena Michael Alice Simon Jack Henry Sandra Kevin Monika George Ahmed Yuki Ivan Chen Fatima Carlos').split()
+NAMES = ('Laura Paul Lisa Max Julia David Sarah Daniel Emma Felix Nina Oliver Clara Martin Eva Robert '
+         'Sophie Thomas Lena Michael Alice Simon Jack Henry Sandra Kevin Monika George Ahmed Yuki Ivan '
+         'Chen Fatima Carlos').split()
 STARTS = 'b br c d dr f fr g gr h j k kl l m n p r s sch st t tr v w z'.split()
 VOWELS = 'a e i o u ai ei au'.split()
 CLOSES = 'l n r s t ck nd mann er a o i'.split()
-PRODUCERS = 'mail post web firma verein schule office news team shop studio garten service club'.split()
+HOSTS = 'mail post web firma verein schule office news team shop studio garten service club'.split()
 ENDINGS = 'com org net de at ch eu co.uk info'.split()
 MAIL_FRAMES = (
     ('My e-mail address is {}.', 'Meine E-Mail-Adresse ist {}.'),
@@ -89,8 +92,9 @@ class Variation:
         self.pairs, self.seed = pairs, seed
         self.casing = Casing(y for _, y in pairs)
         self.short = [pair for pair in pairs if len(pair[0].split()) <= SHORT_WORDS]
-        self.greetings = [pair for pair in pairs if GREETING.match(pair[0]) and len(pair[0].split()) <= 2 * SHORT_WORDS]
-        self.letters = [pair for pair in pairs if PERSON[0].search(pair[0]) and PERSON[1].search(pair[1])]
+        self.greetings = [(x, y) for x, y in pairs
+                          if GREETING.match(x) and len(x.split()) <= 2 * SHORT_WORDS]
+        self.letters = [(x, y) for x, y in pairs if PERSON[0].search(x) and PERSON[1].search(y)]
 
     def epoch(self, number):
         draw = random.Random(f'{self.seed} {number}')
@@ -138,9 +142,11 @@ class Variation:
         return (x.lower(), y) if draw.random() < 0.05 else (x, y)
 
     def mail(self, draw):
-        person = made_name(draw).lower() + draw.choice(['', '.' + made_name(draw).lower(), str(draw.randint(1, 99)),
-                                                          '_' + draw.choice(PRODUCERS), '-' + draw.choice('abcdefgh')])
-        address = f'{person}@{draw.choice(PRODUCERS)}{draw.choice(["", "-" + draw.choice(PRODUCERS)])}.{draw.choice(ENDINGS)}'
+        person = made_name(draw).lower() + draw.choice([
+            '', '.' + made_name(draw).lower(), str(draw.randint(1, 99)), '_' + draw.choice(HOSTS),
+            '-' + draw.choice('abcdefgh')])
+        host = draw.choice(HOSTS) + draw.choice(['', '-' + draw.choice(HOSTS)])
+        address = f'{person}@{host}.{draw.choice(ENDINGS)}'
         if self.letters and draw.random() < 0.5:
             x, y = draw.choice(self.letters)
             return NAMED.sub(address, x), NAMED.sub(address, y)
@@ -149,7 +155,10 @@ class Variation:
 
 
 def batches(data, tokens, draw):
-    """Lists of pairs of like lengths, `tokens` padded pieces at most on the longer side; drawn anew when `draw` is set."""
+    """Lists of pairs of like lengths, `tokens` padded pieces at most on the longer side.
+
+    With `draw` pairs of one length and the batches come in a drawn order.
+    """
     order = list(data)
     if draw:
         draw.shuffle(order)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes training text on which greedy search learns what beam search finds (sequence-level interpolation).
 
-A sample of the training sources is translated with n-best lists; of each list the hypothesis nearest to a reference is
-kept, or the reference itself where none is near.
+A sample of the training sources is translated with n-best lists; of each list the hypothesis nearest
+to a reference is kept, or a reference itself where none is near.
 """
 import argparse
 import random
@@ -32,9 +32,11 @@ def nearness(hypothesis, reference):
 
 def n_best(options, sources):
     """Lists of hypotheses, by line."""
-    command = [options.program, 'translate', options.model, '--beam', str(options.beam), '--n-best', str(options.beam),
-               '--quiet', '--compute', options.compute, '--threads', str(options.threads)]
-    result = subprocess.run(command, input='\n'.join(sources) + '\n', capture_output=True, text=True, encoding='utf-8')
+    command = [options.program, 'translate', options.model, '--quiet', '--beam', str(options.beam),
+               '--n-best', str(options.beam), '--compute', options.compute,
+               '--threads', str(options.threads)]
+    result = subprocess.run(command, input='\n'.join(sources) + '\n', capture_output=True,
+                            encoding='utf-8')
     if result.returncode:
         raise SystemExit(result.stderr.strip() or f'{options.program} failed with {result.returncode}')
     found = defaultdict(list)
@@ -64,7 +66,8 @@ def main():
     parser.add_argument('--compute', default='auto')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--sources', type=int, default=0, help='how many distinct sources to take; 0 takes all')
-    parser.add_argument('--least', type=float, default=0.65, help='nearness below which the reference is kept, 0 to 1')
+    parser.add_argument('--least', type=float, default=0.65,
+                        help='nearness below which a reference is kept, 0 to 1')
     parser.add_argument('--seed', type=int, default=7)
     options = parser.parse_args()
     random.seed(options.seed)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores models with sacreBLEU: on the test part of the training data, and on a file of source TAB target lines."""
+"""Scores models with sacreBLEU: on the test part of the data, and on a file of source TAB target."""
 import argparse
 import json
 import subprocess
@@ -12,7 +12,8 @@ from corpus import read_lines, read_pairs
 
 def translate(options, model, sources):
     command = [options.program, 'translate', model, '--beam', str(options.beam), '--quiet']
-    result = subprocess.run(command, input='\n'.join(sources) + '\n', capture_output=True, text=True, encoding='utf-8')
+    result = subprocess.run(command, input='\n'.join(sources) + '\n', capture_output=True,
+                            encoding='utf-8')
     if result.returncode:
         raise SystemExit(result.stderr.strip() or f'{options.program} failed with {result.returncode}')
     return result.stdout.split('\n')[:-1]
@@ -21,7 +22,8 @@ def translate(options, model, sources):
 def report(title, outputs, references):
     bleu = sacrebleu.corpus_bleu(outputs, references)
     chrf = sacrebleu.corpus_chrf(outputs, references)
-    print(f'{title}: {len(outputs)} lines, BLEU {bleu.score:.1f}, chrF {chrf.score:.1f}, length {bleu.sys_len / bleu.ref_len:.3f}')
+    print(f'{title}: {len(outputs)} lines, BLEU {bleu.score:.2f}, chrF {chrf.score:.2f}, '
+          f'length {bleu.sys_len / bleu.ref_len:.3f}')
 
 
 def main():
@@ -33,7 +35,7 @@ def main():
     parser.add_argument('--source', default='en')
     parser.add_argument('--target', default='de')
     parser.add_argument('--beam', type=int, default=1)
-    parser.add_argument('--show', action='store_true', help='print source, reference and output of every line of --pairs')
+    parser.add_argument('--show', action='store_true', help='print the lines of --pairs with their outputs')
     options = parser.parse_args()
     for model in options.models:
         if options.data:

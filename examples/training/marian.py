@@ -55,7 +55,8 @@ def write_tensors(path, tensors):
     header, blobs, offset = {'__metadata__': {'format': 'pt'}}, [], 0
     for name in sorted(tensors):
         data = tensors[name].detach().to(torch.float16).numpy().tobytes()
-        header[name] = {'dtype': 'F16', 'shape': list(tensors[name].shape), 'data_offsets': [offset, offset + len(data)]}
+        header[name] = {'dtype': 'F16', 'shape': list(tensors[name].shape),
+                        'data_offsets': [offset, offset + len(data)]}
         blobs.append(data)
         offset += len(data)
     text = json.dumps(header, separators=(',', ':')).encode()

@@ -54,7 +54,7 @@ class Attention(nn.Module):
     def forward(self, x, memory, mask):
         q, k, v = self.split(self.q_proj(x)), self.split(self.k_proj(memory)), self.split(self.v_proj(memory))
         weights = F.softmax((q @ k.transpose(2, 3)).float() * q.shape[-1] ** -0.5 + mask, -1)
-        mixed = weights.to(v.dtype) @ v   # on short sentences faster than the fused attention, whose gradient is slow
+        mixed = weights.to(v.dtype) @ v   # faster on short sentences than the fused attention
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 

@@ -16,9 +16,9 @@ def train(arguments):
     """Joint pieces of both sides; the signs are always kept as single pieces."""
     texts = [str(Path(arguments.data, f'train.{language}')) for language in (arguments.source, arguments.target)]
     sentencepiece.SentencePieceTrainer.train(
-        input=texts, model_prefix=arguments.out.removesuffix('.model'), vocab_size=arguments.size, model_type='unigram',
-        character_coverage=1.0, required_chars=SIGNS, eos_id=0, unk_id=1, bos_id=-1, pad_id=-1, eos_piece='</s>',
-        minloglevel=1)
+        input=texts, model_prefix=arguments.out.removesuffix('.model'), vocab_size=arguments.size,
+        model_type='unigram', character_coverage=1.0, required_chars=SIGNS, eos_id=0, unk_id=1, bos_id=-1,
+        pad_id=-1, eos_piece='</s>', minloglevel=1)
 
 
 def add_signs(arguments):
@@ -41,7 +41,7 @@ if __name__ == '__main__':
     parser.add_argument('--data', required=True, help='folder with train.en, train.de and so on')
     parser.add_argument('--source', default='en')
     parser.add_argument('--target', default='de')
-    parser.add_argument('--from', dest='present', help='give this model the missing signs instead of training one')
+    parser.add_argument('--from', dest='present', help='give this model the missing signs; trains none')
     parser.add_argument('--size', type=int, default=8000, help='number of pieces of a new model')
     parser.add_argument('--out', required=True, help='the .model file to write')
     options = parser.parse_args()

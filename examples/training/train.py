@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trains a small English-to-German (or other) Transformer and exports it as a Hugging Face MarianMT directory.
 
-The learning rate rises, stays, and falls to zero over the last --cooldown steps. SIGUSR1 starts that fall at once.
+The learning rate rises, stays, and falls to zero over the last --cooldown steps. SIGUSR1 starts that
+fall at once.
 """
 import argparse
 import math
@@ -22,7 +23,8 @@ IGNORED = -100
 
 
 def read_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--data', required=True, help='folder with train, val and test, one file a language')
     parser.add_argument('--source', default='en', help='ending of the source files')
     parser.add_argument('--target', default='de', help='ending of the target files')
@@ -42,8 +44,8 @@ def read_options():
     parser.add_argument('--lr', type=float, default=7e-4)
     parser.add_argument('--dropout', type=float, default=0.1)
     parser.add_argument('--smoothing', type=float, default=0.1)
-    parser.add_argument('--ema', type=float, default=0.999, help='share kept by the running mean of the weights, a step')
-    parser.add_argument('--bf16', action='store_true', help='multiply in bf16 (faster where the CPU does it natively)')
+    parser.add_argument('--ema', type=float, default=0.999, help='share that the mean of the weights keeps a step')
+    parser.add_argument('--bf16', action='store_true', help='multiply in bf16')
     parser.add_argument('--plain', action='store_true', help='the text as it is, without variations')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--threads', type=int, default=2)
@@ -107,7 +109,8 @@ def summed_loss(model, batch, smoothing, bf16):
     kept = target != IGNORED
     with torch.autocast('cpu', dtype=torch.bfloat16, enabled=bf16):
         logits = model.logits(model(source, shifted)[kept])
-    return F.cross_entropy(logits.float(), target[kept], label_smoothing=smoothing, reduction='sum'), int(kept.sum())
+    loss = F.cross_entropy(logits.float(), target[kept], label_smoothing=smoothing, reduction='sum')
+    return loss, int(kept.sum())
 
 
 @torch.no_grad()
@@ -130,11 +133,13 @@ class Training:
             self.processor.vocab_size() + 1, options.width, options.heads, options.ff,
             options.encoder_layers, options.decoder_layers)
         if shape.vocab != self.processor.vocab_size() + 1:
-            raise SystemExit(f'{options.spm} has {self.processor.vocab_size()} pieces, {options.init} has {shape.pad}')
+            raise SystemExit(f'{options.spm} has {self.processor.vocab_size()} pieces, '
+                             f'{options.init} has {shape.pad}')
         self.model = Translator(shape, options.dropout)
         if options.init:
             restore(self.model, options.init)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, betas=(0.9, 0.98), eps=1e-9, fused=True)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, betas=(0.9, 0.98), eps=1e-9,
+                                          fused=True)
         self.mean = RunningMean(self.model, options.ema)
         self.schedule = Schedule(options)
         signal.signal(signal.SIGUSR1, self.schedule.finish_early)
@@ -143,7 +148,8 @@ class Training:
 
     def read_data(self):
         options = self.options
-        held_out = [line for part in ('val', 'test') for line in read_lines(Path(options.data, f'{part}.{options.source}'))]
+        held_out = [line for part in ('val', 'test')
+                    for line in read_lines(Path(options.data, f'{part}.{options.source}'))]
         self.pairs = without_known(read_pairs(options.data, 'train', self.languages), held_out)
         self.validation = encode(read_pairs(options.data, 'val', self.languages), self.processor)
         self.variation = None if options.plain else Variation(self.pairs, options.seed)

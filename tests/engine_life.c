@@ -1,5 +1,8 @@
 /* engine_life.c - what the tests of the runtime share. */
 #include "engine_life.h"
+#include "runtime/translator_state.h"
+
+#include <unistd.h>
 
 const char *const words[8] = {"w1", "w2", "w3", "w4", "w6", "w7", "w8", "w9"};
 hdl_request simple(void)
@@ -80,4 +83,13 @@ size_t fill_up(const engine *e, hdl_ticket **tickets, size_t most)
         else cr_assert_eq(status, HDL_EAGAIN, "%s", hdl_error_detail());
     }
     return n;
+}
+
+void wait_inside(hdl_translator *translator, int n, const atomic_int *left)
+{
+    for (int seen = 0; seen < n; usleep(100)) {
+        pthread_mutex_lock(&translator->hub->mutex);
+        seen = translator->n_inside + atomic_load(left);
+        pthread_mutex_unlock(&translator->hub->mutex);
+    }
 }

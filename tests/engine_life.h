@@ -5,6 +5,7 @@
 #include "engine_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define MOST 64
 
@@ -20,6 +21,9 @@ engine open_with(int32_t max_queue, int32_t max_rows);
 hdl_status wait_status(hdl_ticket *ticket);
 /* Fills lane and queue with endless work until a submit that does not wait is refused; how many went in. */
 size_t fill_up(const engine *e, hdl_ticket **tickets, size_t most);
+
+/* Waits until `n` threads are inside a call of the translator or have been counted in *left after it. */
+void wait_inside(hdl_translator *translator, int n, const atomic_int *left);
 
 typedef struct gate { pthread_mutex_t mutex; pthread_cond_t moved; bool open, reached; } gate;
 #define GATE_INIT { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false }

@@ -42,6 +42,8 @@ static void read_case_options(const json_t *item, int beam)
     read_options(empty, as_options, &state.store, &lists);
     s->suppress = lists.suppress;
     s->n_suppress = lists.n_suppress;
+    json_decref(as_options);        /* the store holds copies */
+    json_decref(empty);
 }
 
 /* Sources, prefixes and special settings of a case; then runs it. */

@@ -90,12 +90,14 @@ Test(closing, close_with_drain) { close_with(1); }
 Test(closing, close_without_drain) { close_with(0); }
 
 static hdl_status blocked_status;
+static atomic_int blocked_left;
 
 static void *submit_blocked(void *translator)
 {
     hdl_request r = simple();
     hdl_ticket *ticket = NULL;
     blocked_status = hdl_translator_submit(translator, &r, &ticket);
+    atomic_fetch_add(&blocked_left, 1);
     hdl_ticket_release(ticket);
     return NULL;
 }
@@ -108,9 +110,10 @@ Test(closing, close_while_submit_waits)
         engine e = open_with(1, 8);
         pthread_t thread;
         const size_t n = fill_up(&e, tickets, 1000);
+        atomic_store(&blocked_left, 0);
         pthread_create(&thread, NULL, submit_blocked, e.translator);
-        usleep(500);
-        cr_expect_eq(hdl_translator_close(e.translator, 0), HDL_OK);
+        wait_inside(e.translator, 1, &blocked_left);
+        cr_expect_eq(hdl_translator_close(e.translator, round % 2), HDL_OK);
         pthread_join(thread, NULL);
         cr_expect(blocked_status == HDL_ESTATE || blocked_status == HDL_OK, "%s", hdl_status_name(blocked_status));
         for (size_t i = 0; i < n; i++) hdl_ticket_release(tickets[i]);

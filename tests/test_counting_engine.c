@@ -16,6 +16,7 @@ static void set_options(int i, hdl_request *r, hdl_search_options *o)
 {
     *o = (hdl_search_options)HDL_SEARCH_OPTIONS_INIT;
     o->beam = 1 + i % 5;
+    o->max_length = 16;
     o->alignment = i % 3 == 0;
     if (i % 7 == 1) { o->beam = 1; o->sample = 1; o->n_best = 3; }
     if (i % 7 == 2) { o->alternatives = 1; o->n_best = 4; }

@@ -1,7 +1,6 @@
 /* thread_translator.c - eight threads submit, wait, cancel and close; a plain main, so that a race detector sees all of it. */
 #include "result_hash.h"
-
-#include <heddle/heddle.h>
+#include "runtime/translator_state.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +14,7 @@ static const char *const words[WORDS] = {"w1", "w2", "w3", "w4", "w6", "w7"};
 typedef struct shared {
     hdl_translator *translator;
     uint64_t        expected[WORDS];    /* hash of the translation of the first i + 1 words */
-    atomic_int      n_ok, n_cancelled, n_refused, n_late, n_wrong, n_callbacks, n_entering;
+    atomic_int      n_ok, n_cancelled, n_refused, n_late, n_wrong, n_callbacks, n_left;
     int             round;
 } shared;
 
@@ -80,6 +79,16 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* Waits until `n` threads are inside a call of the translator or have left it: only such may be overtaken by close. */
+static void wait_inside(hdl_translator *translator, int n, const atomic_int *left)
+{
+    for (int seen = 0; seen < n; usleep(100)) {
+        pthread_mutex_lock(&translator->hub->mutex);
+        seen = translator->n_inside + atomic_load(left);
+        pthread_mutex_unlock(&translator->hub->mutex);
+    }
+}
+
 /* Long work, so that lanes and queue stay full for a while. */
 static hdl_request long_request(const hdl_search_options *search)
 {
@@ -106,8 +115,8 @@ static void *submit_and_stay(void *argument)
     hdl_request r = long_request(&o);
     hdl_ticket *ticket = NULL;
     r.wait = 1;
-    atomic_fetch_add(&w->all->n_entering, 1);
     const hdl_status status = hdl_translator_submit(w->all->translator, &r, &ticket);
+    atomic_fetch_add(&w->all->n_left, 1);
     if (status == HDL_ESTATE) atomic_fetch_add(&w->all->n_refused, 1);
     else if (status == HDL_OK) count_end(w->all, ticket);
     else atomic_fetch_add(&w->all->n_wrong, 1);
@@ -119,7 +128,6 @@ static void *submit_and_stay(void *argument)
 static void *hold_ticket(void *argument)
 {
     worker *w = argument;
-    atomic_fetch_add(&w->all->n_entering, 1);
     if (w->random % 2 == 0) hdl_ticket_cancel(w->ticket);
     count_end(w->all, w->ticket);
     hdl_ticket_release(w->ticket);
@@ -168,7 +176,6 @@ static int run_round(hdl_model *model, shared *all)
 /* It closes while four threads wait for room in the full queue, and four hold tickets. */
 static int run_closing_round(hdl_model *model, shared *all)
 {
-    enum { SETTLE_US = 20000 };     /* from a thread's last own instruction to its waiting inside */
     pthread_t threads[THREADS];
     worker workers[THREADS];
     hdl_search_options o = HDL_SEARCH_OPTIONS_INIT;
@@ -177,16 +184,17 @@ static int run_closing_round(hdl_model *model, shared *all)
     o.alternatives = 1;
     o.n_best = o.beam = 4;
     o.min_length = o.max_length = 64;
-    atomic_store(&all->n_entering, 0);
+    int n_submitting = 0;
+    atomic_store(&all->n_left, 0);
     if (!open_translator(model, all)) return 0;
     const hdl_request r = long_request(&o);
     while (n_fill < 64 && hdl_translator_submit(all->translator, &r, &fill[n_fill]) == HDL_OK) n_fill++;
     for (int i = 0; i < THREADS; i++) {
         workers[i] = (worker){.all = all, .random = (uint64_t)i, .ticket = i % 2 && n_fill > 0 ? fill[--n_fill] : NULL};
+        n_submitting += workers[i].ticket == NULL;
         pthread_create(&threads[i], NULL, workers[i].ticket != NULL ? hold_ticket : submit_and_stay, &workers[i]);
     }
-    while (atomic_load(&all->n_entering) < THREADS) usleep(100);
-    usleep(SETTLE_US);
+    wait_inside(all->translator, n_submitting, &all->n_left);
     const hdl_status closed = hdl_translator_close(all->translator, all->round % 2);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     while (n_fill > 0) hdl_ticket_release(fill[--n_fill]);

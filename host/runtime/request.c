@@ -82,7 +82,7 @@ static hdl_status frame_source(hdl__request_work *w, const frame *f, const int32
     int32_t *source = hdl__bump_take(&w->ticket->memory, kept + (size_t)specials, sizeof *source);
     HDL_CHECK(source != NULL, HDL_ENOMEM, "no memory for %zu source tokens", kept);
     memcpy(source, f->before, (size_t)f->n_before * sizeof *source);
-    memcpy(source + f->n_before, ids, kept * sizeof *source);
+    if (kept > 0) memcpy(source + f->n_before, ids, kept * sizeof *source);
     memcpy(source + f->n_before + (int32_t)kept, f->after, (size_t)f->n_after * sizeof *source);
     piece->sentence.source = source;
     piece->sentence.S = (int32_t)kept + specials;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# memory.sh PROGRAM ROOT [DATA] - memory does not grow with the file.
+# memory_slow.sh PROGRAM ROOT [DATA] - memory does not grow with the file.
 
 # shellcheck source=tests/cli/cases.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../cli/cases.sh"

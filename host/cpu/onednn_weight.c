@@ -2,7 +2,7 @@
  * onednn_weight.c - a matrix in oneDNN's layout, its primitives, and the check that a row's bits do not depend on
  * the rows beside it.
  *
- * A shape that the library cannot multiply, or that fails the check, is left to our own strips (HOUSE: one
+ * A shape that the library cannot multiply, or that fails the check, is left to our own strips (docs/numerics.md: one
  * accumulation order per matrix).
  */
 #include "cpu/gemm_onednn.h"

@@ -144,6 +144,16 @@ void read_options(const json_t *base, const json_t *object, option_store *store,
     read_lists(base, object, store, out);
 }
 
+bool same_tokens(const json_t *wanted, const hdl_hypothesis *got)
+{
+    token_list tokens;
+    list_json(json_object_get(wanted, "tokens"), &tokens);
+    if (tokens.n != got->n_tokens) return false;
+    for (size_t i = 0; i < tokens.n; i++)
+        if (strcmp(tokens.items[i], got->tokens[i]) != 0) return false;
+    return true;
+}
+
 const char *joined(const hdl_hypothesis *h)
 {
     static char text[16384];

@@ -6,6 +6,8 @@
 #include <heddle/heddle.h>
 #include <jansson.h>
 
+#include <stdbool.h>
+
 /* A model and one translator on the CPU; every failure is a test failure that shows the detail line. */
 typedef struct engine { hdl_model *model; hdl_translator *translator; } engine;
 
@@ -33,6 +35,9 @@ void read_options(const json_t *base, const json_t *object, option_store *store,
 
 json_t *load_json(const char *path);      /* relative to the repository */
 double  number_of(const json_t *object, const char *name);
+
+/* Whether a golden hypothesis (its "tokens") and ours have the same tokens. */
+bool same_tokens(const json_t *wanted, const hdl_hypothesis *got);
 
 /* Tokens of a hypothesis joined by spaces, for messages and comparison; static buffer. */
 const char *joined(const hdl_hypothesis *h);

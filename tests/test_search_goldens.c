@@ -8,15 +8,11 @@
 
 static int compare_hypothesis(const json_t *wanted, const hdl_hypothesis *got, const char *label, size_t case_number)
 {
-    token_list tokens;
     size_t i;
     json_t *value;
-    list_json(json_object_get(wanted, "tokens"), &tokens);
-    int same = tokens.n == got->n_tokens;
-    for (i = 0; same && i < tokens.n; i++) same = strcmp(tokens.items[i], got->tokens[i]) == 0;
     const char *finished = json_string_value(json_object_get(wanted, "finished"));
     const double score = number_of(wanted, "score");
-    if (!same || fabs(score - (double)got->score) > BOUND * fmax(1.0, fabs(score))
+    if (!same_tokens(wanted, got) || fabs(score - (double)got->score) > BOUND * fmax(1.0, fabs(score))
         || (strcmp(finished, "end") == 0) != (got->finish == HDL_FINISH_END)) {
         char *text = json_dumps(wanted, JSON_COMPACT);
         cr_log_error("case %zu (%s): got \"%s\" %.6f %s, wanted %s", case_number, label, joined(got), (double)got->score,

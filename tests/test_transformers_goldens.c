@@ -2,19 +2,8 @@
 #include "engine_fixture.h"
 
 #include <math.h>
-#include <string.h>
 
 #define BOUND 1e-4
-
-static int same_tokens(const json_t *wanted, const hdl_hypothesis *got)
-{
-    token_list tokens;
-    list_json(json_object_get(wanted, "tokens"), &tokens);
-    if (tokens.n != got->n_tokens) return 0;
-    for (size_t i = 0; i < tokens.n; i++)
-        if (strcmp(tokens.items[i], got->tokens[i]) != 0) return 0;
-    return 1;
-}
 
 static void check_search(const engine *e, const json_t *item, const char *name, const json_t *options, const json_t *base)
 {

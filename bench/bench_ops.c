@@ -118,7 +118,7 @@ static void run_embed(scene *s)
 
 static void append(scene *s, hdl_key_source keys)
 {
-    const hdl_cache_append_args a = {sizeof a, keys, s->z, s->z, s->m->E, s->pool, 0, &s->slots, &s->rows, s->n_rows, s->m->H, s->m->D};
+    const hdl_cache_append_args a = {sizeof a, keys, s->z, s->z, s->m->E, s->pool, 0, &s->slots, &s->rows, s->n_rows, s->m->H, s->m->D, HDL_F32};
     must(hdl_cache_append(s->stream, &a));
 }
 
@@ -154,7 +154,7 @@ static void run_edits(scene *s)
 
 static void run_reduce(scene *s)
 {
-    const hdl_logit_reduce_args a = {sizeof a, s->x, s->w, s->weights, &s->slots, &s->rows, s->edits, s->found, s->n_rows, s->m->V, s->m->E};
+    const hdl_logit_reduce_args a = {sizeof a, s->x, s->w, s->weights, &s->slots, &s->rows, s->edits, s->found, s->n_rows, s->m->V, s->m->E, HDL_F32};
     must(hdl_logit_reduce(s->stream, &a));
 }
 
@@ -188,7 +188,7 @@ static void open_scene(scene *s, const model *m, hdl_isa isa)
     must(hdl_device_open("cpu", &options, &s->device));
     must(hdl_stream_create(s->device, &s->stream));
     const hdl_stream_limits limits = {sizeof limits, MAX_ROWS, m->E, m->E, m->V, POSITIONS, m->H, m->D};
-    const hdl_kv_pool_desc pool = {sizeof pool, 2 * MAX_ROWS * T / HDL_PAGE_ROWS + MAX_ROWS, 1, m->H, m->D};
+    const hdl_kv_pool_desc pool = {sizeof pool, 2 * MAX_ROWS * T / HDL_PAGE_ROWS + MAX_ROWS, 1, m->H, m->D, HDL_F32};
     const size_t E = (size_t)m->E, V = (size_t)m->V;
     s->x = random_floats(s, MAX_ROWS * E);
     s->y = random_floats(s, MAX_ROWS * E);

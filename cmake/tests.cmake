@@ -51,7 +51,8 @@ function(heddle_register name kind file)
 endfunction()
 
 set(heddle_test_definitions HEDDLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" HEDDLE_TEST_DATA="${HEDDLE_TEST_DATA}"
-  HEDDLE_TEST_PLUGINS="${tests_output}/plugins" HEDDLE_PROGRAM="${PROJECT_BINARY_DIR}/heddle")
+  HEDDLE_TEST_PLUGINS="${tests_output}/plugins" HEDDLE_PROGRAM="${PROJECT_BINARY_DIR}/heddle"
+  HEDDLE_BACKENDS="${PROJECT_BINARY_DIR}")
 
 if(HEDDLE_FUZZ)
   file(GLOB fuzz_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_*.c)

@@ -23,13 +23,13 @@ void door_fill(door_set *s)
                            ints[3], 2, 2};
     s->rows = (hdl_rows){ints[4], ints[4], ints[4], ints[4], ints[5], ints[5]};
     s->gemm = (hdl_gemm_args){sizeof s->gemm, floats[0], 8, w, floats[1], floats[2], 16, floats[3], 16, ints[4],
-                              NULL, 4, 16, 8, HDL_ACT_RELU};
+                              NULL, 4, 16, 8, HDL_ACT_RELU, HDL_F32};
     s->norm = (hdl_norm_args){sizeof s->norm, floats[0], floats[1], floats[2], floats[3], floats[4], floats[5],
-                              ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER};
+                              ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER, HDL_F32};
     s->embed = (hdl_embed_args){sizeof s->embed, table, floats[0], 64, NULL, NULL, &s->slots, &s->rows, floats[1],
-                                4, 16, 1.0f};
+                                4, 16, 1.0f, HDL_F32};
     s->cache_append = (hdl_cache_append_args){sizeof s->cache_append, HDL_KEYS_SELF_PAGES, floats[0], floats[1], 16,
-                                              pool, 0, &s->slots, &s->rows, 4, 2, 8};
+                                              pool, 0, &s->slots, &s->rows, 4, 2, 8, HDL_F32};
     s->attention = (hdl_attention_args){
         .struct_bytes = sizeof s->attention, .keys = HDL_KEYS_SELF_PAGES, .q = floats[0], .ldq = 32, .out = floats[1],
         .ldo = 32, .M = 4, .H = 4, .Hkv = 2, .D = 8, .scale = 0.5f, .k = floats[2], .v = floats[3], .ldkv = 16,
@@ -38,17 +38,19 @@ void door_fill(door_set *s)
         .probs_first = 1, .probs_heads = 3,
     };
     s->quantise_rows = (hdl_quantise_rows_args){sizeof s->quantise_rows, floats[0], 8, (int8_t *)bytes, floats[1],
-                                                4, 8};
-    s->gather_rows = (hdl_gather_rows_args){sizeof s->gather_rows, floats[0], ints[0], floats[1], 4, 8};
-    s->glu = (hdl_glu_args){sizeof s->glu, floats[0], floats[1], 8, 8, floats[2], 8, ints[4], 4, 8, HDL_ACT_SWISH};
+                                                4, 8, HDL_F32};
+    s->gather_rows = (hdl_gather_rows_args){sizeof s->gather_rows, floats[0], ints[0], floats[1], 4, 8, HDL_F32};
+    s->glu = (hdl_glu_args){sizeof s->glu, floats[0], floats[1], 8, 8, floats[2], 8, ints[4], 4, 8, HDL_ACT_SWISH,
+                            HDL_F32};
     const hdl_edits edits = {ints[6], ints[7], 8};
     const hdl_candidates candidates = {ints[6], floats[4], ints[7]};
     s->logit_edits = (hdl_logit_edits_args){sizeof s->logit_edits, &s->slots, &s->rows, edits, 4};
     s->logit_reduce = (hdl_logit_reduce_args){sizeof s->logit_reduce, floats[0], w, NULL, &s->slots, &s->rows, edits,
-                                              candidates, 4, 100, 16};
+                                              candidates, 4, 100, 16, HDL_F32};
     s->beam_step = (hdl_beam_step_args){sizeof s->beam_step, &s->slots, &s->rows, candidates, 4};
     s->token_logprobs = (hdl_token_logprobs_args){sizeof s->token_logprobs, floats[0], w, NULL, ints[0], floats[1], 4,
-                                                  100, 16, -1};
+                                                  100, 16, -1, HDL_F32};
+    s->scatter_words = (hdl_scatter_words_args){sizeof s->scatter_words, ints[0], ints[1], ints[2], 4};
 }
 
 static void change(door_set *set, const door_change_of *c)
@@ -82,6 +84,9 @@ void door_change(door_set *set, const door_row *row)
     {HDL_EINVAL, #op ": act = -1, allowed 0 to 7", I32(op.act, -1), NONE}, \
     {HDL_EINVAL, #op ": act = 8, allowed 0 to 7", I32(op.act, 8), NONE}, \
     {HDL_OK, "", I32(op.act, 7), NONE}
+#define DTYPE_ROWS(op) \
+    {HDL_EDTYPE, #op ": act_dtype = 2 (bf16), which the fake backend does not take", I32(op.act_dtype, HDL_BF16), NONE}, \
+    {HDL_EDTYPE, #op ": act_dtype = 40 (?), which the fake backend does not take", I32(op.act_dtype, 40), NONE}
 #define NULL_ROW(op, field) {HDL_EINVAL, #op ": " #field " is NULL", NUL(op.field), NONE}
 #define SLOT_ROW(op, field) {HDL_EINVAL, #op ": slots->" #field " is NULL", NUL(slots.field), NONE}
 #define ROWS_ROW(op, field) {HDL_EINVAL, #op ": rows->" #field " is NULL", NUL(rows.field), NONE}
@@ -92,6 +97,7 @@ void door_change(door_set *set, const door_row *row)
     SLOT_ROW(op, options), SLOT_ROW(op, state), ROWS_ROW(op, count), ROWS_ROW(op, slot)
 
 static const door_row gemm_rows[] = {
+    DTYPE_ROWS(gemm),
     {HDL_EINVAL, "gemm: M = -1, allowed 0 and more", I32(gemm.M, -1), NONE},
     {HDL_EINVAL, "gemm: N = 0, allowed 1 and more", I32(gemm.N, 0), NONE},
     {HDL_EINVAL, "gemm: K = -3, allowed 1 and more", I32(gemm.K, -3), NONE},
@@ -107,6 +113,7 @@ static const door_row gemm_rows[] = {
 };
 
 static const door_row norm_rows[] = {
+    DTYPE_ROWS(norm),
     {HDL_EINVAL, "norm: M = -1, allowed 0 and more", I32(norm.M, -1), NONE},
     {HDL_EINVAL, "norm: E = 0, allowed 1 to 16384", I32(norm.E, 0), NONE},
     {HDL_EINVAL, "norm: E = 16385, allowed 1 to 16384", I32(norm.E, 16385), NONE},
@@ -122,6 +129,7 @@ static const door_row norm_rows[] = {
 };
 
 static const door_row embed_rows[] = {
+    DTYPE_ROWS(embed),
     {HDL_EINVAL, "embed: M = -1, allowed 0 and more", I32(embed.M, -1), NONE},
     {HDL_EINVAL, "embed: E = 0, allowed 1 to 16384", I32(embed.E, 0), NONE},
     {HDL_EINVAL, "embed: scale = inf, allowed finite values", F32(embed.scale, INFINITY), NONE},
@@ -135,6 +143,7 @@ static const door_row embed_rows[] = {
 };
 
 static const door_row cache_append_rows[] = {
+    DTYPE_ROWS(cache_append),
     {HDL_EINVAL, "cache_append: keys = 0, allowed 1 to 2", I32(cache_append.keys, 0), NONE},
     {HDL_EINVAL, "cache_append: keys = 3, allowed 1 to 2", I32(cache_append.keys, 3), NONE},
     {HDL_EINVAL, "cache_append: M = -1, allowed 0 and more", I32(cache_append.M, -1), NONE},
@@ -156,6 +165,7 @@ static const door_row cache_append_rows[] = {
 };
 
 static const door_row attention_rows[] = {
+    DTYPE_ROWS(attention),
     {HDL_EINVAL, "attention: keys = 3, allowed 0 to 2", I32(attention.keys, 3), NONE},
     {HDL_EINVAL, "attention: mask = 1, allowed 0 to 0", I32(attention.mask, 1), NONE},      /* pages know their own */
     {HDL_EINVAL, "attention: mask = 2, allowed 0 to 1", I32(attention.mask, 2), I32(attention.keys, 0)},
@@ -204,6 +214,7 @@ static const door_row attention_rows[] = {
 };
 
 static const door_row quantise_rows_rows[] = {
+    DTYPE_ROWS(quantise_rows),
     {HDL_EINVAL, "quantise_rows: M = -1, allowed 0 and more", I32(quantise_rows.M, -1), NONE},
     {HDL_EINVAL, "quantise_rows: K = 0, allowed 1 and more", I32(quantise_rows.K, 0), NONE},
     {HDL_OK, "empty", I32(quantise_rows.M, 0), NUL(quantise_rows.x)},
@@ -212,6 +223,7 @@ static const door_row quantise_rows_rows[] = {
 };
 
 static const door_row gather_rows_rows[] = {
+    DTYPE_ROWS(gather_rows),
     {HDL_EINVAL, "gather_rows: M = -1, allowed 0 and more", I32(gather_rows.M, -1), NONE},
     {HDL_EINVAL, "gather_rows: E = 0, allowed 1 and more", I32(gather_rows.E, 0), NONE},
     {HDL_OK, "empty", I32(gather_rows.M, 0), NUL(gather_rows.x)},
@@ -219,6 +231,7 @@ static const door_row gather_rows_rows[] = {
 };
 
 static const door_row glu_rows[] = {
+    DTYPE_ROWS(glu),
     {HDL_EINVAL, "glu: M = -1, allowed 0 and more", I32(glu.M, -1), NONE},
     {HDL_EINVAL, "glu: F = 0, allowed 1 and more", I32(glu.F, 0), NONE},
     {HDL_OK, "empty", I32(glu.M, 0), NUL(glu.up)},
@@ -241,6 +254,7 @@ static const door_row logit_edits_rows[] = {
 };
 
 static const door_row logit_reduce_rows[] = {
+    DTYPE_ROWS(logit_reduce),
     {HDL_EINVAL, "logit_reduce: R = -1, allowed 0 and more", I32(logit_reduce.R, -1), NONE},
     {HDL_EINVAL, "logit_reduce: V = 0, allowed 1 and more", I32(logit_reduce.V, 0), NONE},
     {HDL_EINVAL, "logit_reduce: E = 0, allowed 1 and more", I32(logit_reduce.E, 0), NONE},
@@ -262,6 +276,7 @@ static const door_row beam_step_rows[] = {
 };
 
 static const door_row token_logprobs_rows[] = {
+    DTYPE_ROWS(token_logprobs),
     {HDL_EINVAL, "token_logprobs: M = -1, allowed 0 and more", I32(token_logprobs.M, -1), NONE},
     {HDL_EINVAL, "token_logprobs: V = 0, allowed 1 and more", I32(token_logprobs.V, 0), NONE},
     {HDL_EINVAL, "token_logprobs: E = 0, allowed 1 and more", I32(token_logprobs.E, 0), NONE},
@@ -271,6 +286,12 @@ static const door_row token_logprobs_rows[] = {
     {HDL_OK, "empty", I32(token_logprobs.M, 0), NUL(token_logprobs.x)},
     NULL_ROW(token_logprobs, x), NULL_ROW(token_logprobs, w), NULL_ROW(token_logprobs, ids),
     NULL_ROW(token_logprobs, logprob),
+};
+
+static const door_row scatter_words_rows[] = {
+    {HDL_EINVAL, "scatter_words: n = -1, allowed 0 and more", I32(scatter_words.n, -1), NONE},
+    {HDL_OK, "empty", I32(scatter_words.n, 0), NUL(scatter_words.base)},
+    NULL_ROW(scatter_words, base), NULL_ROW(scatter_words, index), NULL_ROW(scatter_words, value),
 };
 
 #define X(op)                                                            \

@@ -23,6 +23,7 @@ typedef struct door_set {
     hdl_logit_reduce_args    logit_reduce;
     hdl_beam_step_args       beam_step;
     hdl_token_logprobs_args  token_logprobs;
+    hdl_scatter_words_args   scatter_words;
     int                      no_args;       /* the call passes NULL */
 } door_set;
 

@@ -128,6 +128,8 @@ static size_t fake_pool_bytes(const hdl_kv_pool_desc *k) { return 10 * (size_t)k
 static void fake_pool_close(hdl_kv_pool *p) { drop(p, "kv_pool_close"); }
 static void fake_assist(hdl_backend_stream *s, const volatile int *stop) { (void)stop; note(s, "assist"); }
 
+static hdl_dtype fake_act_dtype(hdl_compute compute) { (void)compute; return HDL_F32; }
+
 void fake_open(fake *f, int unified)
 {
     *f = (fake){0};
@@ -137,7 +139,8 @@ void fake_open(fake *f, int unified)
                              .kind = HDL_DEVICE_SIMT,
                              .lag = 1,
                              .unified = unified,
-                             .activations = HDL_F32,
+                             .act_dtypes = 1u << HDL_F32,
+                             .act_dtype = fake_act_dtype,
                              .open = fake_open_device,
                              .close = fake_close,
                              .describe = fake_describe,

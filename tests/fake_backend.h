@@ -16,7 +16,7 @@ typedef struct fake {
     hdl_device  device;     /* as hdl_device_open would have made it */
 } fake;
 
-/* A fresh one; activations f32, unified as asked. */
+/* A fresh one; rows are f32, unified as asked. */
 void fake_open(fake *f, int unified);
 
 /* A stream on the fake's device, through the door. */

@@ -52,7 +52,7 @@ static void append(op_world *w, page_case *c, hdl_key_source keys, op_rows *rows
     op_rows_send(w, rows);
     const hdl_cache_append_args a = {
         sizeof a, keys, op_device(w, k, bytes), op_device(w, v, bytes), c->Ekv, c->pool, LAYER, &c->slots.at, &rows->at,
-        rows->n, c->row->Hkv, c->row->D,
+        rows->n, c->row->Hkv, c->row->D, HDL_F32
     };
     cr_assert_eq(w->backend->cache_append(w->stream, &a), HDL_OK);
 }
@@ -110,7 +110,7 @@ static void make_case(op_world *w, page_case *c, const page_row *row)
         c->source_k[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
         c->source_v[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
     }
-    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D};
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D, HDL_F32};
     cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &c->pool), HDL_OK);
     for (int32_t s = 0; s < row->n; s++)
         for (int32_t b = 0; b < row->K[s]; b++)

@@ -22,7 +22,7 @@ Test(cache, untouched_pages_cost_nothing)
 {
     op_world w;
     cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
-    const hdl_kv_pool_desc desc = {sizeof desc, 4096, 6, 8, 64};
+    const hdl_kv_pool_desc desc = {sizeof desc, 4096, 6, 8, 64, HDL_F32};
     hdl_kv_pool *pool = NULL;
     cr_assert_eq(w.backend->kv_pool_bytes(&desc), (size_t)4096 * 6 * 8 * 64 * 2 * 16 * 4);
     const size_t before = resident_bytes();
@@ -37,7 +37,7 @@ Test(cache, a_pool_that_cannot_be_is_refused)
 {
     op_world w;
     cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
-    const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256};
+    const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256, HDL_F32};
     hdl_kv_pool *pool = NULL;
     cr_assert_eq(w.backend->kv_pool_bytes(&desc), SIZE_MAX);
     cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_ENOMEM);
@@ -67,7 +67,7 @@ Test(cache, hooks_serve_the_pool)
     options.hooks = &hooks;
     hdl_backend_device *device = NULL;
     cr_assert_eq(w.backend->open(0, &options, NULL, &device), HDL_OK);
-    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 4};
+    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 4, HDL_F32};
     hdl_kv_pool *pool = NULL;
     const int before = hook_calls;
     cr_assert_eq(w.backend->kv_pool_open(device, &desc, &pool), HDL_OK);
@@ -102,7 +102,7 @@ static void check_row(op_world *w, const cache_row *row)
     s.options[0] = op_options(row->K, T, T);
     s.options[1] = op_options(row->K, T, T);
     s.state[1].done = 1;
-    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &s, 10), 3, row->Hkv, row->D};
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &s, 10), 3, row->Hkv, row->D, HDL_F32};
     hdl_kv_pool *pool = NULL;
     cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &pool), HDL_OK);
     op_slots_send(w, &s);
@@ -117,7 +117,7 @@ static void check_row(op_world *w, const cache_row *row)
     const size_t n = (size_t)(rows.n + 1) * (size_t)ld;
     float *k = op_normals(w, n), *v = op_normals(w, n);
     const hdl_cache_append_args a = {sizeof a, row->keys, op_device(w, k, n * sizeof *k), op_device(w, v, n * sizeof *v), ld,
-                                     pool, LAYER, &s.at, &rows.at, rows.n + 1, row->Hkv, row->D};
+                                     pool, LAYER, &s.at, &rows.at, rows.n + 1, row->Hkv, row->D, HDL_F32};
     cr_assert_eq(w->backend->cache_append(w->stream, &a), HDL_OK);
     size_t written = 0, touched = 0;
     for (int32_t i = 0; i < rows.n; i++) {

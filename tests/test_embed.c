@@ -210,7 +210,7 @@ Test(embed, gather)
     cr_assert(op_open(&w, HDL_ISA_PLAIN, 3));
     float *x = op_normals(&w, FROM * E), y[TO * E];
     const hdl_gather_rows_args a = {sizeof a, op_device(&w, x, FROM * E * 4), op_device(&w, index, sizeof index),
-                                    op_device(&w, NULL, sizeof y), TO, E};
+                                    op_device(&w, NULL, sizeof y), TO, E, HDL_F32};
     cr_assert_eq(w.backend->gather_rows(w.stream, &a), HDL_OK);
     op_fetch(&w, y, a.y, sizeof y);
     for (int i = 0; i < TO; i++) cr_assert_eq(memcmp(y + i * E, x + index[i] * E, E * sizeof(float)), 0);

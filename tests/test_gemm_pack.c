@@ -192,7 +192,7 @@ Test(gemm_pack, quantise_rows_follows_its_contract)
         int8_t q[HIGH * WIDE];
         float scale[HIGH];
         hdl_backend_stream *stream = cpu_stream(device, HIGH, WIDE, 1);
-        const hdl_quantise_rows_args args = {sizeof args, x, WIDE, q, scale, HIGH, WIDE};
+        const hdl_quantise_rows_args args = {sizeof args, x, WIDE, q, scale, HIGH, WIDE, HDL_F32};
         cr_assert(hdl__cpu_quantise_rows(stream, &args) == HDL_OK);
         for (int m = 0; m < HIGH; m += 4)
             for (int k = 0; k < WIDE; ++k)

@@ -101,7 +101,7 @@ static void run_case(op_world *w, const logit_case *c, const op_rows *rows, cons
     const hdl_logit_reduce_args r = {
         sizeof r, op_device(w, x, MAX_ROWS * E * sizeof(float)), c->w,
         bias != NULL ? op_device(w, bias, (size_t)c->V * sizeof(float)) : NULL, &c->slots.at, &rows->at, edits, candidates,
-        MAX_ROWS, c->V, E,
+        MAX_ROWS, c->V, E, HDL_F32
     };
     cr_assert_eq(w->backend->logit_reduce(w->stream, &r), HDL_OK);
     op_fetch(w, out->entries, edits.entries, sizeof out->entries);

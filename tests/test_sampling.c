@@ -120,7 +120,7 @@ static void draw_all(op_world *w, op_slots *s, const draw_case *c, hdl_weight *w
     const hdl_candidates out = {op_device(w, NULL, list * 4), op_device(w, NULL, list * 4), op_device(w, NULL, OP_MAX_SLOTS * 4)};
     const hdl_logit_edits_args e = {sizeof e, &s->at, &rows.at, edits, OP_MAX_SLOTS};
     const hdl_logit_reduce_args r = {sizeof r, op_device(w, x, sizeof x), weight, NULL, &s->at, &rows.at, edits, out,
-                                     OP_MAX_SLOTS, c->row->V, E};
+                                     OP_MAX_SLOTS, c->row->V, E, HDL_F32};
     int32_t id[OP_MAX_SLOTS * HDL_MAX_CANDIDATES], n[OP_MAX_SLOTS];
     float lp[OP_MAX_SLOTS * HDL_MAX_CANDIDATES];
     for (int32_t d = 0; d < DRAWS; d += OP_MAX_SLOTS) {

@@ -34,7 +34,7 @@ static void run_case(op_world *w, const score_row *row, const score_case *c, int
         sizeof a, op_device(w, c->x + first * row->E, (size_t)(M * row->E) * sizeof(float)), c->w,
         row->bias ? op_device(w, c->bias, (size_t)row->V * sizeof(float)) : NULL,
         op_device(w, c->ids + first, (size_t)M * sizeof(int32_t)), op_device(w, NULL, (size_t)M * sizeof(float)),
-        M, row->V, row->E, row->pad,
+        M, row->V, row->E, row->pad, HDL_F32
     };
     cr_assert_eq(w->backend->token_logprobs(w->stream, &a), HDL_OK);
     op_fetch(w, out, a.logprob, (size_t)M * sizeof(float));

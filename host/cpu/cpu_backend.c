@@ -127,9 +127,17 @@ static hdl_status sync_event(hdl_backend_event *event)
     return HDL_OK;
 }
 
+/* Rows between ops are f32 whatever the weights are. */
+static hdl_dtype hidden_dtype(hdl_compute compute)
+{
+    (void)compute;
+    return HDL_F32;
+}
+
 static const hdl_backend cpu_table = {
     .abi = HDL_BACKEND_ABI, .struct_bytes = sizeof(hdl_backend), .name = "cpu", .kind = HDL_DEVICE_CPU,
-    .lag = 0, .unified = 1, .lanes_share = 1, .activations = HDL_F32,
+    .lag = 0, .unified = 1, .lanes_share = 1, .act_dtypes = 1u << HDL_F32,
+    .act_dtype = hidden_dtype,
     .open = open_device, .close = close_device, .describe = describe_device, .alloc = hdl__cpu_alloc,
     .free = hdl__cpu_free,
     .stream_create = hdl__cpu_stream_create, .stream_reserve = hdl__cpu_stream_reserve,
@@ -147,6 +155,7 @@ static const hdl_backend cpu_table = {
     .attention = hdl__cpu_attention, .quantise_rows = hdl__cpu_quantise_rows, .gather_rows = hdl__cpu_gather_rows,
     .glu = hdl__cpu_glu, .logit_edits = hdl__cpu_logit_edits, .logit_reduce = hdl__cpu_logit_reduce,
     .beam_step = hdl__cpu_beam_step, .token_logprobs = hdl__cpu_token_logprobs,
+    .scatter_words = hdl__cpu_scatter_words,
     .stream_assist = hdl__cpu_stream_assist,
 };
 

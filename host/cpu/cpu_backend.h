@@ -73,6 +73,7 @@ hdl_status hdl__cpu_logit_edits(hdl_backend_stream *, const hdl_logit_edits_args
 hdl_status hdl__cpu_logit_reduce(hdl_backend_stream *, const hdl_logit_reduce_args *);
 hdl_status hdl__cpu_beam_step(hdl_backend_stream *, const hdl_beam_step_args *);
 hdl_status hdl__cpu_token_logprobs(hdl_backend_stream *, const hdl_token_logprobs_args *);
+hdl_status hdl__cpu_scatter_words(hdl_backend_stream *, const hdl_scatter_words_args *);
 
 /* weights, embeddings, pages */
 hdl_status hdl__cpu_pack(hdl_backend_device *, const hdl_pack_args *, hdl_weight **);

@@ -3,8 +3,6 @@
 
 #include "base/memory.h"
 
-static uint64_t element_bytes(const hdl__counted_device *device) { return hdl_dtype_bytes(device->inner->activations); }
-
 static uint64_t weight_bytes(const hdl__counted_device *device, const hdl_weight *w)
 {
     return device->inner->weight_bytes == NULL ? 0 : device->inner->weight_bytes(w);
@@ -15,7 +13,7 @@ static hdl__counted_op describe_gemm(const hdl__counted_device *device, const hd
     const uint64_t N = (uint64_t)args->N, K = (uint64_t)args->K;
     return (hdl__counted_op){
         .kind = HDL__OP_gemm, .M = args->M, .count = args->count, .row_flops = 2 * N * K,
-        .row_bytes = (K + N + (args->residual != NULL ? N : 0)) * element_bytes(device),
+        .row_bytes = (K + N + (args->residual != NULL ? N : 0)) * hdl_dtype_bytes(args->act_dtype),
         .fixed_bytes = weight_bytes(device, args->w) + (args->bias != NULL ? N * sizeof(float) : 0),
     };
 }
@@ -25,7 +23,7 @@ static hdl__counted_op describe_logit_reduce(const hdl__counted_device *device, 
     const uint64_t V = (uint64_t)args->V, E = (uint64_t)args->E;
     return (hdl__counted_op){
         .kind = HDL__OP_logit_reduce, .M = args->R, .count = args->rows->count, .row_flops = 2 * V * E,
-        .row_bytes = E * element_bytes(device),     /* logits are not stored */
+        .row_bytes = E * hdl_dtype_bytes(args->act_dtype),     /* logits are not stored */
         .fixed_bytes = weight_bytes(device, args->w) + (args->bias != NULL ? V * sizeof(float) : 0),
     };
 }
@@ -37,7 +35,7 @@ static hdl__counted_op describe_token_logprobs(const hdl__counted_device *device
         .kind = HDL__OP_token_logprobs,
         .M = args->M,
         .row_flops = 2 * V * E,
-        .row_bytes = E * element_bytes(device) + sizeof(float),
+        .row_bytes = E * hdl_dtype_bytes(args->act_dtype) + sizeof(float),
         .fixed_bytes = weight_bytes(device, args->w) + (args->bias != NULL ? V * sizeof(float) : 0),
     };
 }

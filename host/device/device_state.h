@@ -39,8 +39,11 @@ static inline int32_t hdl__device_lag(const hdl_device *device) { return device-
 static inline bool hdl__device_unified(const hdl_device *device) { return device->table->unified != 0; }
 /* Every worker thread is a lane with a stream of its own. */
 static inline bool hdl__device_lanes_share(const hdl_device *device) { return device->table->lanes_share != 0; }
-/* What the ops' headers call act. */
-static inline hdl_dtype hdl__device_activations(const hdl_device *device) { return device->table->activations; }
+/* What the ops' headers call act, under a compute type that is not AUTO. */
+static inline hdl_dtype hdl__device_act_dtype(const hdl_device *device, hdl_compute compute)
+{
+    return device->table->act_dtype(compute);
+}
 static inline const hdl_backend *hdl__device_table(const hdl_device *device) { return device->table; }
 static inline hdl_device *hdl__stream_device(const hdl_stream *stream) { return stream->device; }
 

@@ -32,6 +32,8 @@ hdl_status hdl__door_equal(const char *op, const char *name, int64_t value, cons
 /* Row strides: at least the width of a row. HDL_ESHAPE */
 hdl_status hdl__door_stride(const char *op, const char *name, int64_t stride, const char *width_name, int64_t width);
 hdl_status hdl__door_activation(const char *op, hdl_activation act);
+/* HDL_EDTYPE: rows of a dtype that the backend's ops do not take. */
+hdl_status hdl__door_act_dtype(const hdl_device *device, const char *op, hdl_dtype act_dtype);
 
 /* M rows of `width` elements, `stride` apart. */
 typedef struct hdl__block { const char *name; const void *data; int64_t stride, width; } hdl__block;

@@ -22,6 +22,7 @@ static hdl_status check_pool(const hdl_device *device, const char *op, const hdl
     HDL_TRY(hdl__door_range(op, "n_layers", desc->n_layers, 1, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "Hkv", desc->Hkv, 1, INT32_MAX));
     HDL_TRY(check_head(op, desc->D));
+    HDL_TRY(hdl__door_act_dtype(device, op, desc->dtype));
 done:
     return status;
 }
@@ -107,6 +108,7 @@ hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
     HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->attention != NULL));
     HDL_TRY(check_attention_sizes(op, args));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     const int64_t E = (int64_t)args->H * args->D;
     HDL_TRY(hdl__door_pointer(op, "q", args->q));
@@ -114,7 +116,7 @@ hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
     HDL_TRY(hdl__door_stride(op, "ldq", args->ldq, "H * D", E));
     HDL_TRY(hdl__door_stride(op, "ldo", args->ldo, "H * D", E));
     const hdl__block q = {"q", args->q, args->ldq, E}, out = {"out", args->out, args->ldo, E};
-    HDL_TRY(hdl__door_same_or_apart(op, &out, &q, args->M, hdl_dtype_bytes(stream->device->table->activations)));
+    HDL_TRY(hdl__door_same_or_apart(op, &out, &q, args->M, hdl_dtype_bytes(args->act_dtype)));
     HDL_TRY(args->keys == HDL_KEYS_PACKED ? check_packed_keys(op, args) : check_paged_keys(op, args));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->attention(stream->inner, args)));
 done:
@@ -132,6 +134,7 @@ hdl_status hdl_cache_append(hdl_stream *stream, const hdl_cache_append_args *arg
     HDL_TRY(hdl__door_range(op, "Hkv", args->Hkv, 1, INT32_MAX));
     HDL_TRY(check_head(op, args->D));
     HDL_TRY(hdl__door_range(op, "layer", args->layer, 0, INT32_MAX));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "k", args->k));
     HDL_TRY(hdl__door_pointer(op, "v", args->v));

@@ -32,6 +32,7 @@ hdl_status hdl_embed(hdl_stream *stream, const hdl_embed_args *args)
     HDL_TRY(hdl__door_range(op, "E", args->E, 1, HDL__MOST_WIDTH));
     HDL_TRY(hdl__door_finite(op, "scale", args->scale));
     HDL_TRY(hdl__door_range(op, "n_positions", args->n_positions, args->positions == NULL ? 0 : 1, INT32_MAX));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "table", args->table));
     HDL_TRY(hdl__door_pointer(op, "y", args->y));

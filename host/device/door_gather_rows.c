@@ -9,6 +9,7 @@ hdl_status hdl_gather_rows(hdl_stream *stream, const hdl_gather_rows_args *args)
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->gather_rows != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "E", args->E, 1, INT32_MAX));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "x", args->x));
     HDL_TRY(hdl__door_pointer(op, "index", args->index));
@@ -16,7 +17,7 @@ hdl_status hdl_gather_rows(hdl_stream *stream, const hdl_gather_rows_args *args)
     /* how many rows x has, only the indices know; that it does not begin inside y can be seen */
     const int64_t all = (int64_t)args->M * args->E;
     const hdl__block x = {"x", args->x, all, args->E}, y = {"y", args->y, all, all};
-    HDL_TRY(hdl__door_apart(op, &y, &x, 1, hdl_dtype_bytes(stream->device->table->activations)));
+    HDL_TRY(hdl__door_apart(op, &y, &x, 1, hdl_dtype_bytes(args->act_dtype)));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->gather_rows(stream->inner, args)));
 done:
     return status;

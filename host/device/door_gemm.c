@@ -11,6 +11,7 @@ hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
     HDL_TRY(hdl__door_range(op, "N", args->N, 1, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "K", args->K, 1, INT32_MAX));
     HDL_TRY(hdl__door_activation(op, args->act));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "x", args->x));
     HDL_TRY(hdl__door_pointer(op, "w", args->w));
@@ -19,7 +20,7 @@ hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
     HDL_TRY(hdl__door_stride(op, "ldy", args->ldy, "N", args->N));
     if (args->residual != NULL) HDL_TRY(hdl__door_stride(op, "ldr", args->ldr, "N", args->N));
 
-    const size_t element = hdl_dtype_bytes(stream->device->table->activations);
+    const size_t element = hdl_dtype_bytes(args->act_dtype);
     const hdl__block x = {"x", args->x, args->ldx, args->K}, y = {"y", args->y, args->ldy, args->N};
     const hdl__block residual = {"residual", args->residual, args->ldr, args->N};
     /* with a row list x has rows that M does not tell; its first is all that is known */

@@ -10,6 +10,7 @@ hdl_status hdl_glu(hdl_stream *stream, const hdl_glu_args *args)
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "F", args->F, 1, INT32_MAX));
     HDL_TRY(hdl__door_activation(op, args->act));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "up", args->up));
     HDL_TRY(hdl__door_pointer(op, "gate", args->gate));
@@ -18,7 +19,7 @@ hdl_status hdl_glu(hdl_stream *stream, const hdl_glu_args *args)
     HDL_TRY(hdl__door_stride(op, "ldg", args->ldg, "F", args->F));
     HDL_TRY(hdl__door_stride(op, "ldy", args->ldy, "F", args->F));
 
-    const size_t element = hdl_dtype_bytes(stream->device->table->activations);
+    const size_t element = hdl_dtype_bytes(args->act_dtype);
     const hdl__block up = {"up", args->up, args->ldu, args->F}, gate = {"gate", args->gate, args->ldg, args->F};
     const hdl__block y = {"y", args->y, args->ldy, args->F};
     HDL_TRY(hdl__door_same_or_apart(op, &y, &up, args->M, element));

@@ -12,12 +12,13 @@ hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
     HDL_TRY(hdl__door_range(op, "kind", (int32_t)args->kind, HDL_NORM_LAYER, HDL_NORM_RMS));
     HDL_TRY(hdl__door_finite(op, "eps", args->eps));
     HDL_CHECK(args->eps > 0.0f, HDL_EINVAL, "%s: eps = %g, allowed above 0", op, (double)args->eps);
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "x", args->x));
     HDL_TRY(hdl__door_pointer(op, "gamma", args->gamma));
     HDL_TRY(hdl__door_pointer(op, "y", args->y));
 
-    const size_t element = hdl_dtype_bytes(stream->device->table->activations);
+    const size_t element = hdl_dtype_bytes(args->act_dtype);
     const hdl__block x = {"x", args->x, args->E, args->E}, residual = {"residual", args->residual, args->E, args->E};
     const hdl__block y = {"y", args->y, args->E, args->E}, sum = {"sum", args->sum, args->E, args->E};
     HDL_TRY(hdl__door_same_or_apart(op, &y, &x, args->M, element));

@@ -9,6 +9,7 @@ hdl_status hdl_quantise_rows(hdl_stream *stream, const hdl_quantise_rows_args *a
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->quantise_rows != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "K", args->K, 1, INT32_MAX));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "x", args->x));
     HDL_TRY(hdl__door_pointer(op, "q", args->q));

@@ -1,4 +1,4 @@
-/* door_search.c - the doors of the four ops of search. */
+/* door_search.c - the doors of the four ops of search and of scatter_words. */
 #include "device/door.h"
 
 static hdl_status check_edits(const char *op, const hdl_edits *edits)
@@ -46,6 +46,7 @@ hdl_status hdl_logit_reduce(hdl_stream *stream, const hdl_logit_reduce_args *arg
     HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "V", args->V, 1, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "E", args->E, 1, INT32_MAX));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->R == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "x", args->x));
     HDL_TRY(hdl__door_pointer(op, "w", args->w));
@@ -85,12 +86,29 @@ hdl_status hdl_token_logprobs(hdl_stream *stream, const hdl_token_logprobs_args 
     HDL_TRY(hdl__door_range(op, "V", args->V, 1, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "E", args->E, 1, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "pad_id", args->pad_id, -1, (int64_t)args->V - 1));
+    HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
     if (args->M == 0) goto done;
     HDL_TRY(hdl__door_pointer(op, "x", args->x));
     HDL_TRY(hdl__door_pointer(op, "w", args->w));
     HDL_TRY(hdl__door_pointer(op, "ids", args->ids));
     HDL_TRY(hdl__door_pointer(op, "logprob", args->logprob));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->token_logprobs(stream->inner, args)));
+done:
+    return status;
+}
+
+hdl_status hdl_scatter_words(hdl_stream *stream, const hdl_scatter_words_args *args)
+{
+    const char *op = "scatter_words";
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->scatter_words != NULL));
+    HDL_TRY(hdl__door_range(op, "n", args->n, 0, INT32_MAX));
+    if (args->n == 0) goto done;
+    HDL_TRY(hdl__door_pointer(op, "base", args->base));
+    HDL_TRY(hdl__door_pointer(op, "index", args->index));
+    HDL_TRY(hdl__door_pointer(op, "value", args->value));
+    HDL_TRY(hdl__stream_result(stream, stream->device->table->scatter_words(stream->inner, args)));
 done:
     return status;
 }

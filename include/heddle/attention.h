@@ -34,6 +34,7 @@ typedef struct hdl_kv_pool_desc {
     size_t  struct_bytes;
     int32_t n_pages;
     int32_t n_layers, Hkv, D;
+    hdl_dtype dtype;        /* of keys and values: the act_dtype of the ops that read and write them */
 } hdl_kv_pool_desc;
 
 typedef struct hdl_attention_args {
@@ -61,6 +62,7 @@ typedef struct hdl_attention_args {
     int64_t            ldp;
     int32_t            probs_first, probs_heads;    /* mean over heads [first, first + heads) */
     int32_t            keep_alignment;  /* source pages: rows of HDL_SLOT_ALIGN slots also go to the history */
+    hdl_dtype          act_dtype;       /* paged: the pool's */
 } hdl_attention_args;
 
 /*
@@ -77,14 +79,15 @@ typedef struct hdl_cache_append_args {
     const hdl_slots *slots;
     const hdl_rows  *rows;
     int32_t          M, Hkv, D;
+    hdl_dtype        act_dtype;         /* the pool's */
 } hdl_cache_append_args;
 
-#define HDL_KV_POOL_DESC_INIT { sizeof(hdl_kv_pool_desc), 0, 0, 0, 0 }
+#define HDL_KV_POOL_DESC_INIT { sizeof(hdl_kv_pool_desc), 0, 0, 0, 0, HDL_F32 }
 #define HDL_CACHE_APPEND_ARGS_INIT \
-    { sizeof(hdl_cache_append_args), HDL_KEYS_SELF_PAGES, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0 }
+    { sizeof(hdl_cache_append_args), HDL_KEYS_SELF_PAGES, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_F32 }
 #define HDL_ATTENTION_ARGS_INIT \
     { sizeof(hdl_attention_args), HDL_KEYS_PACKED, HDL_MASK_NONE, NULL, 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, \
-      NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+      NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, HDL_F32 }
 
 /* Bytes that hdl_kv_pool_open will ask for. */
 HDL_API hdl_status hdl_kv_pool_bytes(const hdl_device *device, const hdl_kv_pool_desc *desc, size_t *bytes);

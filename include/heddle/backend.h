@@ -42,7 +42,8 @@ typedef struct hdl_backend {
     int32_t     lag;                /* steps the host is behind: cpu 0, cuda 1 */
     int32_t     unified;            /* 1: device memory is host memory, no copies needed */
     int32_t     lanes_share;        /* 1: every worker thread is a lane with its own stream (cpu) */
-    hdl_dtype   activations;        /* act: dtype of hidden rows for compute f32 */
+    uint32_t    act_dtypes;         /* bit d: ops take rows of hdl_dtype d (args' act_dtype); f32 always */
+    hdl_dtype   (*act_dtype)(hdl_compute);      /* of hidden rows and of keys and values under a compute type; not AUTO */
 
     /* device, memory, streams */
     hdl_status (*open)(int index, const hdl_device_options *, const hdl_backend_host *, hdl_backend_device **);
@@ -50,6 +51,8 @@ typedef struct hdl_backend {
     hdl_status (*describe)(const hdl_backend_device *, hdl_device_info *);
     hdl_status (*alloc)(hdl_backend_device *, size_t bytes, void **);
     void       (*free)(hdl_backend_device *, void *, size_t bytes);
+    hdl_status (*host_alloc)(hdl_backend_device *, size_t bytes, void **);  /* pinned; NULL: ordinary memory serves */
+    void       (*host_free)(hdl_backend_device *, void *, size_t bytes);
     hdl_status (*stream_create)(hdl_backend_device *, hdl_backend_stream **);
     hdl_status (*stream_wrap)(hdl_backend_device *, void *native, hdl_backend_stream **);
     hdl_status (*stream_reserve)(hdl_backend_stream *, const hdl_stream_limits *);
@@ -92,6 +95,7 @@ typedef struct hdl_backend {
     hdl_status (*logit_reduce)(hdl_backend_stream *, const hdl_logit_reduce_args *);
     hdl_status (*beam_step)(hdl_backend_stream *, const hdl_beam_step_args *);
     hdl_status (*token_logprobs)(hdl_backend_stream *, const hdl_token_logprobs_args *);
+    hdl_status (*scatter_words)(hdl_backend_stream *, const hdl_scatter_words_args *);
     hdl_status (*rnn_step)(hdl_backend_stream *, const void *args);         /* recurrent models; NULL so far */
     hdl_status (*rnn_sequence)(hdl_backend_stream *, const void *args);
     hdl_status (*all_reduce)(hdl_backend_stream *, const void *args);       /* reserved for tensor parallelism */

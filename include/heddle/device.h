@@ -82,6 +82,13 @@ HDL_API hdl_status hdl_device_describe(const hdl_device *device, hdl_device_info
 HDL_API hdl_status hdl_device_alloc(hdl_device *device, size_t bytes, void **block);
 HDL_API void       hdl_device_free(hdl_device *device, void *block, size_t bytes);
 
+/*
+ * Host memory that copies of this device read and write without waiting (pinned on CUDA), 64-byte aligned, zeroed; free
+ * with the same device.
+ */
+HDL_API hdl_status hdl_device_host_alloc(hdl_device *device, size_t bytes, void **block);
+HDL_API void       hdl_device_host_free(hdl_device *device, void *block, size_t bytes);
+
 /* After a device error (HDL_EDEVICE) a stream is lost: every later call on it says so, and close still works. */
 HDL_API hdl_status hdl_stream_create(hdl_device *device, hdl_stream **stream);
 /* Borrows the caller's native stream (cudaStream_t); ops on it never allocate, synchronise or set attributes. CPU: HDL_ENOSUPPORT. */

@@ -28,6 +28,7 @@ typedef struct hdl_embed_args {
     void                *y;             /* act [M, E], dense */
     int32_t              M, E;
     float                scale;
+    hdl_dtype            act_dtype;
 } hdl_embed_args;
 
 /* y = act(up) * gate, both [M, F]; Shazeer 2020, arXiv 2002.05202. y may alias up. */
@@ -40,6 +41,7 @@ typedef struct hdl_glu_args {
     const int32_t *count;               /* live rows; NULL: M */
     int32_t        M, F;
     hdl_activation act;
+    hdl_dtype      act_dtype;
 } hdl_glu_args;
 
 /* y[i] = x[index[i]], rows of E. */
@@ -49,6 +51,7 @@ typedef struct hdl_gather_rows_args {
     const int32_t *index;               /* i32 [M] device memory */
     void          *y;                   /* act [M, E], dense */
     int32_t        M, E;
+    hdl_dtype      act_dtype;
 } hdl_gather_rows_args;
 
 /* q = rint(x * 127 / max|row|), scale = 127 / max|row| (1 for a zero row). */
@@ -59,12 +62,13 @@ typedef struct hdl_quantise_rows_args {
     int8_t     *q;                      /* i8 [M, K], dense */
     float      *scale;                  /* f32 [M] */
     int32_t     M, K;
+    hdl_dtype   act_dtype;
 } hdl_quantise_rows_args;
 
-#define HDL_EMBED_ARGS_INIT { sizeof(hdl_embed_args), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 1 }
-#define HDL_GLU_ARGS_INIT { sizeof(hdl_glu_args), NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, HDL_ACT_NONE }
-#define HDL_GATHER_ROWS_ARGS_INIT { sizeof(hdl_gather_rows_args), NULL, NULL, NULL, 0, 0 }
-#define HDL_QUANTISE_ROWS_ARGS_INIT { sizeof(hdl_quantise_rows_args), NULL, 0, NULL, NULL, 0, 0 }
+#define HDL_EMBED_ARGS_INIT { sizeof(hdl_embed_args), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 1, HDL_F32 }
+#define HDL_GLU_ARGS_INIT { sizeof(hdl_glu_args), NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, HDL_ACT_NONE, HDL_F32 }
+#define HDL_GATHER_ROWS_ARGS_INIT { sizeof(hdl_gather_rows_args), NULL, NULL, NULL, 0, 0, HDL_F32 }
+#define HDL_QUANTISE_ROWS_ARGS_INIT { sizeof(hdl_quantise_rows_args), NULL, 0, NULL, NULL, 0, 0, HDL_F32 }
 
 /*
  * A table of part->rows (V) rows of E. The part's bytes must outlive the table: the CPU reads them in place.

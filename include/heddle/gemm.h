@@ -75,10 +75,11 @@ typedef struct hdl_gemm_args {
     const int32_t    *rows;         /* i32 [M] in device memory: row i reads x[rows[i]]; NULL: x[i] */
     int32_t           M, N, K;
     hdl_activation    act;
+    hdl_dtype         act_dtype;    /* of what the comments call act: HDL_F32, or what the device offers for the weights' compute type */
 } hdl_gemm_args;
 
 #define HDL_GEMM_ARGS_INIT \
-    { sizeof(hdl_gemm_args), NULL, 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_ACT_NONE }
+    { sizeof(hdl_gemm_args), NULL, 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_ACT_NONE, HDL_F32 }
 
 /*
  * Copies the parts into the device's own layout; they may die as soon as this returns. HDL_EINVAL (ranges, NULL),

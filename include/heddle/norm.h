@@ -30,9 +30,10 @@ typedef struct hdl_norm_args {
     int32_t        M, E;        /* E 1 to 16384 */
     float          eps;         /* > 0 */
     hdl_norm_kind  kind;
+    hdl_dtype      act_dtype;
 } hdl_norm_args;
 
-#define HDL_NORM_ARGS_INIT { sizeof(hdl_norm_args), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, HDL_NORM_LAYER }
+#define HDL_NORM_ARGS_INIT { sizeof(hdl_norm_args), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, HDL_NORM_LAYER, HDL_F32 }
 
 /* Queues the sum and its normalisation. M = 0 is fine. HDL_EINVAL and HDL_ESHAPE name the argument; nothing is queued. */
 HDL_API hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args);

@@ -1,5 +1,5 @@
 /*
- * search.h - slots, rows, history, and the four ops of search: logit_edits, logit_reduce, beam_step, token_logprobs.
+ * search.h - slots, rows, history, and the four ops of search: logit_edits, logit_reduce, beam_step, token_logprobs; and scatter_words.
  *
  * A slot is one live sentence with K <= 64 hypotheses ("beams"); a row is one beam of one slot in one decode step. State never moves: the
  * host rewrites a row list. All that changes between steps is read from device memory, so a recorded step can be replayed.
@@ -153,6 +153,7 @@ typedef struct hdl_logit_reduce_args {
     hdl_edits         edits;
     hdl_candidates    out;
     int32_t           R, V, E;
+    hdl_dtype         act_dtype;    /* of x */
 } hdl_logit_reduce_args;
 
 /* One step of search for every slot of the step (detail/beam_step.h). */
@@ -174,19 +175,35 @@ typedef struct hdl_token_logprobs_args {
     float            *logprob;  /* f32 [M] */
     int32_t           M, V, E;
     int32_t           pad_id;   /* -1: none */
+    hdl_dtype         act_dtype;
 } hdl_token_logprobs_args;
+
+/*
+ * base[index[i]] = value[i] for i below n: how the host's changes to what slots hold (options, page numbers, first tokens) reach a device
+ * whose memory it cannot write. The lists travel with the inputs of a step, in one copy. Indices are distinct.
+ */
+typedef struct hdl_scatter_words_args {
+    size_t         struct_bytes;
+    int32_t       *base;        /* i32 [*] device memory */
+    const int32_t *index;       /* i32 [n] device memory */
+    const int32_t *value;       /* i32 [n] device memory */
+    int32_t        n;
+} hdl_scatter_words_args;
 
 #define HDL_LOGIT_EDITS_ARGS_INIT { sizeof(hdl_logit_edits_args), NULL, NULL, { NULL, NULL, 0 }, 0 }
 #define HDL_LOGIT_REDUCE_ARGS_INIT \
-    { sizeof(hdl_logit_reduce_args), NULL, NULL, NULL, NULL, NULL, { NULL, NULL, 0 }, { NULL, NULL, NULL }, 0, 0, 0 }
+    { sizeof(hdl_logit_reduce_args), NULL, NULL, NULL, NULL, NULL, { NULL, NULL, 0 }, { NULL, NULL, NULL }, 0, 0, 0, \
+      HDL_F32 }
 #define HDL_BEAM_STEP_ARGS_INIT { sizeof(hdl_beam_step_args), NULL, NULL, { NULL, NULL, NULL }, 0 }
-#define HDL_TOKEN_LOGPROBS_ARGS_INIT { sizeof(hdl_token_logprobs_args), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, -1 }
+#define HDL_TOKEN_LOGPROBS_ARGS_INIT { sizeof(hdl_token_logprobs_args), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, -1, HDL_F32 }
+#define HDL_SCATTER_WORDS_ARGS_INIT { sizeof(hdl_scatter_words_args), NULL, NULL, NULL, 0 }
 
-/* All four queue work on the stream. R = 0 (M = 0) is fine. HDL_EINVAL and HDL_ESHAPE name the argument; nothing is queued. */
+/* All queue work on the stream. R = 0 (M = 0, n = 0) is fine. HDL_EINVAL and HDL_ESHAPE name the argument; nothing is queued. */
 HDL_API hdl_status hdl_logit_edits(hdl_stream *stream, const hdl_logit_edits_args *args);
 HDL_API hdl_status hdl_logit_reduce(hdl_stream *stream, const hdl_logit_reduce_args *args);
 HDL_API hdl_status hdl_beam_step(hdl_stream *stream, const hdl_beam_step_args *args);
 HDL_API hdl_status hdl_token_logprobs(hdl_stream *stream, const hdl_token_logprobs_args *args);
+HDL_API hdl_status hdl_scatter_words(hdl_stream *stream, const hdl_scatter_words_args *args);
 
 #ifdef __cplusplus
 }

@@ -52,7 +52,7 @@ static inline hdl_backend base_table(const char *name)
 {
     return (hdl_backend){
         .abi = HDL_BACKEND_ABI, .struct_bytes = sizeof(hdl_backend), .name = name, .kind = HDL_DEVICE_SIMT,
-        .activations = HDL_F32, .open = base_open, .close = base_close, .describe = base_describe, .alloc = base_alloc,
+        .act_dtypes = 1u << HDL_F32, .open = base_open, .close = base_close, .describe = base_describe, .alloc = base_alloc,
         .free = base_free, .stream_create = base_create, .stream_close = base_end, .stream_wait = base_wait,
         .upload = base_copy, .download = base_copy,
     };

@@ -62,9 +62,10 @@ static hdl_device *open_device(hdl_isa isa, hdl_products products)
     return device;
 }
 
-/* The device says in words which set it took and which dot instructions it has. */
+/* The device says in words which set it took, and which instructions for narrow products it has. */
 static double measure_peak(const char *description, hdl_compute compute)
 {
+    if (compute != HDL_COMPUTE_F32 && strstr(description, " AMX") != NULL) return measure_tile_peak(compute);
     const hdl_isa isa = strstr(description, "AVX-512") ? HDL_ISA_AVX512
                       : strstr(description, "AVX2")    ? HDL_ISA_AVX2 : HDL_ISA_PLAIN;
     return measure_fma_peak(isa, compute, strstr(description, compute == HDL_COMPUTE_BF16 ? " BF16" : " VNNI") != NULL);

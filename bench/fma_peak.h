@@ -66,6 +66,41 @@ __attribute__((target("avx512f,avx512vnni"))) static float peak_int8_avx512(floa
     return (float)sum[0][0];
 }
 
+/* AMX: four sums that are as many as the unit works on at once. The tiles are zero, which takes no less time. */
+enum { PEAK_TILE_SUMS = 4 };
+
+static const uint8_t peak_tiles[64] = {
+    [0] = 1,
+    [16] = 64, [18] = 64, [20] = 64, [22] = 64, [24] = 64, [26] = 64,
+    [48] = 16, [49] = 16, [50] = 16, [51] = 16, [52] = 16, [53] = 16,
+};
+
+__attribute__((target("amx-tile,amx-int8"))) static float peak_int8_amx(float seed)
+{
+    _tile_loadconfig(peak_tiles);
+    for (int s = 0; s < PEAK_STEPS / PEAK_TILE_SUMS; ++s) {
+        _tile_dpbusd(0, 4, 5);
+        _tile_dpbusd(1, 4, 5);
+        _tile_dpbusd(2, 4, 5);
+        _tile_dpbusd(3, 4, 5);
+    }
+    _tile_release();
+    return seed;
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) static float peak_bf16_amx(float seed)
+{
+    _tile_loadconfig(peak_tiles);
+    for (int s = 0; s < PEAK_STEPS / PEAK_TILE_SUMS; ++s) {
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_dpbf16ps(1, 4, 5);
+        _tile_dpbf16ps(2, 4, 5);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    _tile_release();
+    return seed;
+}
+
 typedef struct peak_loop { hdl_isa isa; hdl_compute compute; int macs; float (*run)(float seed); } peak_loop;
 
 static const peak_loop peak_loops[] = {
@@ -74,24 +109,39 @@ static const peak_loop peak_loops[] = {
 };
 enum { N_PEAK_LOOPS = sizeof peak_loops / sizeof peak_loops[0] };
 
+static inline double time_peak_loop(float (*run)(float seed))
+{
+    double best = 1e9;
+    volatile float seed = 0.5f, sink = 0.0f;
+    for (int t = 0; t < PEAK_TRIES; ++t) {
+        struct timespec a, b;
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        sink = sink + run(seed);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        const double seconds = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+        best = seconds < best ? seconds : best;
+    }
+    return best;
+}
+
 /* GFLOP/s, two a multiply-add; 0: there is no loop for this pair. `native`: the processor has the dot instruction. */
 static inline double measure_fma_peak(hdl_isa isa, hdl_compute compute, bool native)
 {
     for (int i = 0; i < N_PEAK_LOOPS; ++i) {
         const peak_loop *loop = &peak_loops[i];
         if (loop->isa != isa || loop->compute != compute || (compute != HDL_COMPUTE_F32 && !native)) continue;
-        double best = 1e9;
-        volatile float seed = 0.5f, sink = 0.0f;
-        for (int t = 0; t < PEAK_TRIES; ++t) {
-            struct timespec a, b;
-            clock_gettime(CLOCK_MONOTONIC, &a);
-            sink = sink + loop->run(seed);
-            clock_gettime(CLOCK_MONOTONIC, &b);
-            const double seconds = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
-            best = seconds < best ? seconds : best;
-        }
-        return 2e-9 * loop->macs * (double)PEAK_SUMS * (double)PEAK_STEPS / best;
+        return 2e-9 * loop->macs * (double)PEAK_SUMS * (double)PEAK_STEPS / time_peak_loop(loop->run);
     }
+    return 0.0;
+}
+
+/* The same of AMX, on a processor that has it and in a process that opened a device of ours, which asks the system for
+ * tiles. 0: f32, which tiles do not multiply. */
+static inline double measure_tile_peak(hdl_compute compute)
+{
+    enum { INT8_MACS = 16 * 16 * 64, BF16_MACS = 16 * 16 * 32 };
+    if (compute == HDL_COMPUTE_INT8) return 2e-9 * INT8_MACS * (double)PEAK_STEPS / time_peak_loop(peak_int8_amx);
+    if (compute == HDL_COMPUTE_BF16) return 2e-9 * BF16_MACS * (double)PEAK_STEPS / time_peak_loop(peak_bf16_amx);
     return 0.0;
 }
 
@@ -102,6 +152,12 @@ static inline double measure_fma_peak(hdl_isa isa, hdl_compute compute, bool nat
     (void)isa;
     (void)compute;
     (void)native;
+    return 0.0;
+}
+
+static inline double measure_tile_peak(hdl_compute compute)
+{
+    (void)compute;
     return 0.0;
 }
 

@@ -1,6 +1,6 @@
 """Heddle beside ctranslate2: the same models, the same tokens, alternating runs; speed, memory, first translation.
 
-python3 bench/peers.py [--quick] [--models shipped,base] [--beams 1,4] [--threads 1,2] [--computes f32,int8]
+python3 bench/peers.py [--quick] [--models shipped,base] [--beams 1,4] [--threads 1,2] [--computes f32,bf16,int8]
 
 Needs build/heddle and the virtual environment of tests/peers/make.sh. Each run is a process of its own. ctranslate2
 gets the fastest of several batch settings, found before the runs that count. A ratio over 1 means that heddle is
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(__file__).resolve().parent
-CT2_COMPUTE = {"f32": "float32", "int8": "int8"}
+CT2_COMPUTE = {"f32": "float32", "int8": "int8"}    # it has no bf16 on processors
 # model: lines of the text (0: all; the second for --quick), min-length, max-length
 LIMITS = {"shipped": ((0, 200), 0, 100), "base": ((0, 24), 26, 26)}
 BATCHES = {"shipped": (("examples", 16), ("examples", 32), ("examples", 64), ("examples", 128), ("tokens", 1024)),
@@ -133,6 +133,7 @@ class Bench:
     def row(self, model, beam, threads, compute, idle):
         """Alternating runs of both systems; medians."""
         only, runs = self.chosen.only, {"ctranslate2": [], "heddle": []}
+        only = only if compute in CT2_COMPUTE else "heddle"
         setting = self.best_setting(model, beam, compute, threads) if only != "heddle" else None
         for _ in range(self.chosen.runs):
             if only != "heddle":
@@ -173,7 +174,8 @@ def best_of_each(rows):
         groups.setdefault((row["model"], row["beam"], row["threads"]), []).append(row)
     found = []
     for (model, beam, threads), group in groups.items():
-        best = {name: max(group, key=lambda r, n=name: r[n]["tokens_per_second"]) for name in ("heddle", "ctranslate2")}
+        best = {name: max((r for r in group if name in r), key=lambda r, n=name: r[n]["tokens_per_second"])
+                for name in ("heddle", "ctranslate2")}
         speeds = {name: row[name]["tokens_per_second"] for name, row in best.items()}
         found.append({"model": model, "beam": beam, "threads": threads, **{n: r["compute"] for n, r in best.items()},
                       "speed_ratio": round(speeds["heddle"] / speeds["ctranslate2"], 2)})

@@ -12,15 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* native: dot instructions (VNNI, AVX512_BF16) are used where the processor has them */
-typedef struct cpu_variant { const char *name; hdl_isa isa; hdl_products products; bool native; } cpu_variant;
+/* Which of the processor's instructions for narrow products are used where it has them: dots are VNNI and AVX512_BF16,
+ * tiles AMX. */
+typedef enum cpu_narrow { CPU_NONE, CPU_DOTS, CPU_TILES } cpu_narrow;
+typedef struct cpu_variant { const char *name; hdl_isa isa; hdl_products products; cpu_narrow narrow; } cpu_variant;
 
 static const cpu_variant cpu_variants[] = {
-    {"plain", HDL_ISA_PLAIN, HDL_PRODUCTS_OWN, false},
-    {"avx2", HDL_ISA_AVX2, HDL_PRODUCTS_OWN, false},
-    {"avx512", HDL_ISA_AVX512, HDL_PRODUCTS_OWN, false},
-    {"avx512 native", HDL_ISA_AVX512, HDL_PRODUCTS_OWN, true},
-    {"oneDNN", HDL_ISA_AUTO, HDL_PRODUCTS_ONEDNN, true},
+    {"plain", HDL_ISA_PLAIN, HDL_PRODUCTS_OWN, CPU_NONE},
+    {"avx2", HDL_ISA_AVX2, HDL_PRODUCTS_OWN, CPU_NONE},
+    {"avx512", HDL_ISA_AVX512, HDL_PRODUCTS_OWN, CPU_NONE},
+    {"avx512 dots", HDL_ISA_AVX512, HDL_PRODUCTS_OWN, CPU_DOTS},
+    {"avx512 tiles", HDL_ISA_AVX512, HDL_PRODUCTS_OWN, CPU_TILES},
+    {"oneDNN", HDL_ISA_AUTO, HDL_PRODUCTS_ONEDNN, CPU_TILES},
 };
 
 enum { N_CPU_VARIANTS = sizeof cpu_variants / sizeof cpu_variants[0] };
@@ -33,8 +36,12 @@ static inline hdl_backend_device *cpu_open(const cpu_variant *v)
     options.products = v->products;
     hdl_backend_device *device = NULL;
     if (hdl__cpu_backend()->open(0, &options, NULL, &device) != HDL_OK) return NULL;
-    if (!v->native) device->features.vnni = device->features.avx512_bf16 = false;
-    return device;
+    hdl__cpu_features *f = &device->features;
+    if (v->narrow < CPU_DOTS) f->vnni = f->avx512_bf16 = false;
+    if (v->narrow < CPU_TILES) f->amx_int8 = f->amx_bf16 = false;
+    if (v->products == HDL_PRODUCTS_ONEDNN || v->narrow != CPU_TILES || f->amx_int8 || f->amx_bf16) return device;
+    hdl__cpu_backend()->close(device);      /* no tiles here: the same as the dots */
+    return NULL;
 }
 
 static inline hdl_backend_stream *cpu_stream(hdl_backend_device *device, int32_t M, int32_t K, int32_t N)

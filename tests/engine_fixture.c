@@ -16,6 +16,7 @@ engine open_engine(const char *path, const hdl_translator_options *options)
     hdl_translator_options defaults = HDL_TRANSLATOR_OPTIONS_INIT;
     defaults.device = "cpu";
     defaults.threads = 1;
+    defaults.compute = HDL_COMPUTE_F32;     /* as the goldens; the default is bf16 where the processor has tiles */
     repository_path(path, full, sizeof full);
     cr_assert_eq(hdl_model_load(full, NULL, &e.model), HDL_OK, "%s: %s", path, hdl_error_detail());
     cr_assert_eq(hdl_translator_open(e.model, options != NULL ? options : &defaults, &e.translator), HDL_OK, "%s: %s",

@@ -18,6 +18,7 @@ Test(cpu_device, features_agree_with_the_compiler_and_imply_each_other)
 #endif
     cr_expect(!f.avx512 || f.avx2);
     cr_expect((!f.vnni && !f.avx512_bf16 && !f.amx_bf16 && !f.amx_int8) || f.avx512);
+    cr_expect(!f.amx_bf16 || f.avx512_bf16);
 }
 
 /* The choice is a function of the bits, so that processors this machine is not can be tested. */
@@ -76,7 +77,8 @@ Test(cpu_device, describes_itself)
     cr_assert(hdl__cpu_backend()->describe(device, &info) == HDL_OK);
     cr_expect(strcmp(info.name, "cpu") == 0 && info.kind == HDL_DEVICE_CPU && info.memory_bytes > 0);
     cr_expect(strstr(info.description, hdl__isa_name(device->isa)) != NULL
-              && strstr(info.description, "products: ") != NULL);
+              && strstr(info.description, "products: heddle") != NULL);
+    cr_expect(info.native_bf16 == (device->isa == HDL_ISA_AVX512 && device->features.amx_bf16));
     hdl__cpu_backend()->close(device);
 }
 

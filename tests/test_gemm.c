@@ -159,13 +159,15 @@ static void check_places(const cpu_variant *v, hdl_backend_device *device, hdl_c
 
 Test(gemm, a_row_has_the_same_bits_wherever_it_stands, .timeout = 120)
 {
+    /* K and N: odd ones, those of small models and those of usual ones; a library may choose its loops by either */
+    static const int32_t matrices[][2] = {{256, 256}, {1023, 77}, {512, 192}, {32, 32}, {32, 96}, {32, 128}, {128, 32},
+                                          {64, 192}, {48, 48}, {96, 40}, {256, 1024}, {512, 512}, {1024, 256}};
     for (int v = 0; v < N_CPU_VARIANTS; ++v) {
         hdl_backend_device *device = cpu_open(&cpu_variants[v]);
         if (device == NULL) continue;
         for (size_t c = 0; c < sizeof computes / sizeof computes[0]; ++c) {
-            check_places(&cpu_variants[v], device, computes[c], 256, 256);
-            check_places(&cpu_variants[v], device, computes[c], 1023, 77);
-            check_places(&cpu_variants[v], device, computes[c], 512, 192);
+            for (size_t i = 0; i < sizeof matrices / sizeof matrices[0]; ++i)
+                check_places(&cpu_variants[v], device, computes[c], matrices[i][0], matrices[i][1]);
         }
         hdl__cpu_backend()->close(device);
     }
@@ -213,3 +215,62 @@ Test(gemm, panels_are_the_product)
         hdl__cpu_backend()->close(device);
     }
 }
+
+/* Sums of int8 are exact and scaled alike, so that every path gives the same bits. */
+Test(gemm, int8_has_the_same_bits_on_every_path)
+{
+    enum { M = 70, K = 300, N = 83 };
+    float *x = cpu_random_floats((size_t)M * K, SEED), *w = cpu_random_floats((size_t)N * K, SEED + 1);
+    float *first = malloc((size_t)M * N * sizeof *first), *y = malloc((size_t)M * N * sizeof *y);
+    for (int v = 0; v < N_CPU_VARIANTS; ++v) {
+        hdl_backend_device *device = cpu_open(&cpu_variants[v]);
+        if (device == NULL) continue;
+        hdl_weight *packed = cpu_pack_f32(device, w, N, K, HDL_COMPUTE_INT8);
+        hdl_backend_stream *stream = cpu_stream(device, M, K, N);
+        const hdl_gemm_args args = cpu_gemm_args(x, packed, v == 0 ? first : y, M, K, N);
+        cr_assert(hdl__cpu_gemm(stream, &args) == HDL_OK);
+        cr_expect(v == 0 || memcmp(first, y, (size_t)M * N * sizeof *y) == 0, "%s differs from %s",
+                  cpu_variants[v].name, cpu_variants[0].name);
+        hdl__cpu_stream_close(stream);
+        hdl__cpu_weight_close(packed);
+        hdl__cpu_backend()->close(device);
+    }
+    free(x), free(w), free(first), free(y);
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+/* What another library of the application may leave behind on this thread: tiles of another shape, or of none. */
+__attribute__((target("amx-tile"))) static void reshape_tiles(bool none)
+{
+    static const uint8_t small_tiles[64] = {[0] = 1, [16] = 32, [18] = 32, [48] = 4, [49] = 4};
+    if (none) _tile_release();
+    else _tile_loadconfig(small_tiles);
+}
+
+Test(gemm, tiles_may_be_reshaped_by_others)
+{
+    enum { M = 40, K = 128, N = 64 };
+    const cpu_variant *tiles = NULL;
+    for (int v = 0; v < N_CPU_VARIANTS; ++v)
+        if (strcmp(cpu_variants[v].name, "avx512 tiles") == 0) tiles = &cpu_variants[v];
+    cr_assert(tiles != NULL);
+    hdl_backend_device *device = cpu_open(tiles);
+    if (device == NULL) return;
+    float *x = cpu_random_floats((size_t)M * K, SEED), *w = cpu_random_floats((size_t)N * K, SEED + 1);
+    float *first = malloc((size_t)M * N * sizeof *first), *y = malloc((size_t)M * N * sizeof *y);
+    hdl_weight *packed = cpu_pack_f32(device, w, N, K, HDL_COMPUTE_BF16);
+    hdl_backend_stream *stream = cpu_stream(device, M, K, N);
+    for (int round = 0; round < 3; ++round) {
+        const hdl_gemm_args args = cpu_gemm_args(x, packed, round == 0 ? first : y, M, K, N);
+        cr_assert(hdl__cpu_gemm(stream, &args) == HDL_OK);
+        cr_expect(round == 0 || memcmp(first, y, (size_t)M * N * sizeof *y) == 0, "round %d", round);
+        reshape_tiles(round == 0);
+    }
+    hdl__cpu_stream_close(stream);
+    hdl__cpu_weight_close(packed);
+    hdl__cpu_backend()->close(device);
+    free(x), free(w), free(first), free(y);
+}
+#endif

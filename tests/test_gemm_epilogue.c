@@ -1,6 +1,8 @@
 /* test_gemm_epilogue.c - bias, every activation, residual, count and the rows list of a product; recording it. */
 #include "cpu_fixture.h"
 
+#include "base/half.h"
+
 #include <criterion/criterion.h>
 #include <math.h>
 
@@ -85,21 +87,35 @@ Test(gemm_epilogue, activations_follow_double_over_the_whole_range, .timeout = 6
     }
 }
 
-enum { M = 70, K = 40, N = 83, LDX = 45, LDY = 90, LIVE = 66 };
+enum { M = 70, K = 40, N = 83, LDX = 45, LDY = 90 };
 #define UNTOUCHED -1234.5f
 
+/* Values that a product of this type takes as they are, so that one reference serves all: bf16, or 127ths whose
+ * greatest in each row is 1. */
+static void make_exact(hdl_compute compute, float *values, int32_t rows, int64_t ld)
+{
+    for (int32_t r = 0; r < rows; ++r, values += ld)
+        for (int32_t k = 0; k < K; ++k) {
+            if (compute == HDL_COMPUTE_BF16) values[k] = hdl__f32_of_bf16(hdl__bf16_of_f32(values[k]));
+            if (compute == HDL_COMPUTE_INT8) values[k] = k == 0 ? 127.0f / 128.0f : rintf(values[k] * 127.0f) / 128.0f;
+        }
+}
+
 /* act(x W^T + b) + residual with wide rows, a rows list and a count; padding and dead rows stay as they were. */
-static void check_everything(const cpu_variant *v, hdl_backend_device *device, hdl_activation act, bool in_place)
+static void check_everything(const cpu_variant *v, hdl_backend_device *device, hdl_compute compute,
+                             hdl_activation act, bool in_place, int32_t live)
 {
     float *x = cpu_random_floats((size_t)M * LDX, SEED), *w = cpu_random_floats((size_t)N * K, SEED + 1);
     float *bias = cpu_random_floats(N, SEED + 2), *residual = cpu_random_floats((size_t)M * LDY, SEED + 3);
     float *before = malloc((size_t)M * LDY * sizeof *before), *y = malloc((size_t)M * LDY * sizeof *y);
-    const int32_t count = LIVE;
+    make_exact(compute, x, M, LDX);
+    make_exact(compute, w, N, K);
+    const int32_t count = live;
     int32_t rows[M];
     for (int32_t i = 0; i < M; ++i) rows[i] = (i * 11 + 3) % M;
     for (int32_t i = 0; i < M * LDY; ++i) before[i] = in_place ? residual[i] : UNTOUCHED;
     memcpy(y, before, (size_t)M * LDY * sizeof *y);
-    hdl_weight *packed = cpu_pack_f32(device, w, N, K, HDL_COMPUTE_F32);
+    hdl_weight *packed = cpu_pack_f32(device, w, N, K, compute);
     hdl_backend_stream *stream = cpu_stream(device, M, K, N);
     hdl_gemm_args args = cpu_gemm_args(x, packed, y, M, K, N);
     args.ldx = LDX, args.ldy = LDY, args.ldr = LDY, args.bias = bias, args.act = act, args.rows = rows,
@@ -109,15 +125,15 @@ static void check_everything(const cpu_variant *v, hdl_backend_device *device, h
     for (int32_t m = 0; m < M; ++m)
         for (int32_t n = 0; n < LDY; ++n) {
             const float got = y[m * LDY + n];
-            if (m >= LIVE || n >= N) {
+            if (m >= live || n >= N) {
                 cr_assert(got == before[m * LDY + n], "%s: row %d column %d was written", v->name, m, n);
                 continue;
             }
             double sum = (double)bias[n];
             for (int32_t k = 0; k < K; ++k) sum += (double)x[rows[m] * LDX + k] * (double)w[n * K + k];
             const double want = activate(act, sum) + (double)residual[m * LDY + n];
-            cr_assert(fabs((double)got - want) < 1e-5, "%s activation %d row %d column %d: %g, want %g", v->name,
-                      (int)act, m, n, (double)got, want);
+            cr_assert(fabs((double)got - want) < 1e-5, "%s compute %d activation %d row %d column %d: %g, want %g",
+                      v->name, (int)compute, (int)act, m, n, (double)got, want);
         }
     hdl__cpu_stream_close(stream);
     hdl__cpu_weight_close(packed);
@@ -126,12 +142,13 @@ static void check_everything(const cpu_variant *v, hdl_backend_device *device, h
 
 Test(gemm_epilogue, bias_activation_residual_rows_and_count_together)
 {
+    static const hdl_compute computes[] = {HDL_COMPUTE_F32, HDL_COMPUTE_BF16, HDL_COMPUTE_INT8};
+    static const int32_t lives[] = {66, 41, 3};     /* full blocks and a rest, odd tiles, few rows */
     for (int v = 0; v < N_CPU_VARIANTS; ++v) {
         hdl_backend_device *device = cpu_open(&cpu_variants[v]);
-        for (int act = 0; device != NULL && act < HDL_N_ACTIVATIONS; ++act) {
-            check_everything(&cpu_variants[v], device, (hdl_activation)act, false);
-            check_everything(&cpu_variants[v], device, (hdl_activation)act, true);
-        }
+        for (int i = 0; device != NULL && i < HDL_N_ACTIVATIONS * 18; ++i)
+            check_everything(&cpu_variants[v], device, computes[i / 6 % 3], (hdl_activation)(i / 18), i % 2 == 1,
+                             lives[i / 2 % 3]);
         hdl__cpu_backend()->close(device);
     }
 }

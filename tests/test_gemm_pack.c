@@ -175,35 +175,3 @@ Test(gemm_pack, memory_is_counted_and_its_lack_is_reported)
         }
     free(w);
 }
-
-/* Nearest of the grid, greatest magnitude 127; zero rows and rows that are not finite have their own rule. */
-Test(gemm_pack, quantise_rows_follows_its_contract)
-{
-    enum { WIDE = 77, HIGH = 6 };
-    static float x[HIGH * WIDE];
-    uint64_t seed = 8;
-    for (int i = 0; i < HIGH * WIDE; ++i) x[i] = cpu_random(&seed) * 3.0f;
-    for (int k = 0; k < WIDE; ++k) x[1 * WIDE + k] = 0.0f;
-    x[2 * WIDE + 76] = NAN, x[3 * WIDE] = -INFINITY, x[4 * WIDE + 76] = -50.0f;
-    for (int k = 0; k < WIDE; ++k) x[5 * WIDE + k] = 1e-44f;
-    for (int v = 0; v < N_CPU_VARIANTS; ++v) {
-        hdl_backend_device *device = cpu_open(&cpu_variants[v]);
-        if (device == NULL) continue;
-        int8_t q[HIGH * WIDE];
-        float scale[HIGH];
-        hdl_backend_stream *stream = cpu_stream(device, HIGH, WIDE, 1);
-        const hdl_quantise_rows_args args = {sizeof args, x, WIDE, q, scale, HIGH, WIDE, HDL_F32};
-        cr_assert(hdl__cpu_quantise_rows(stream, &args) == HDL_OK);
-        for (int m = 0; m < HIGH; m += 4)
-            for (int k = 0; k < WIDE; ++k)
-                cr_expect(q[m * WIDE + k] == (int8_t)rintf(x[m * WIDE + k] * scale[m]), "%s row %d place %d",
-                          cpu_variants[v].name, m, k);
-        cr_expect(q[4 * WIDE + 76] == -127 && scale[4] == 127.0f / 50.0f);
-        cr_expect(scale[1] == 1.0f && q[WIDE] == 0 && scale[5] == 1.0f && q[5 * WIDE] == 0, "%s: a zero row",
-                  cpu_variants[v].name);
-        cr_expect(isnan(scale[2]) && isnan(scale[3]) && q[3 * WIDE] == 0, "%s: a row that is not finite",
-                  cpu_variants[v].name);
-        hdl__cpu_stream_close(stream);
-        hdl__cpu_backend()->close(device);
-    }
-}

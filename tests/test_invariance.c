@@ -11,6 +11,7 @@ enum { MOST = 120, WORDS = 24, KINDS = 10 };
 /* Sentences as text (en-de) or tokens (aren-v2), each with options of its own. */
 typedef struct corpus {
     bool               text;
+    hdl_products       products;
     int                n;
     char               lines[MOST][512];
     const char        *tokens[MOST][WORDS];
@@ -130,6 +131,7 @@ static void run_setting(hdl_model *model, hdl_compute compute, hdl_isa isa, cons
     hdl_translator *t;
     int at[MOST], n_differ = 0;
     d.isa = isa;
+    d.products = c.products;
     o.device = "cpu";
     o.device_options = &d;
     o.compute = compute;
@@ -158,6 +160,7 @@ static void check(const char *path, hdl_compute compute, hdl_isa isa, int n)
     hdl_device *device = NULL;
     hdl_device_options d = HDL_DEVICE_OPTIONS_INIT;
     d.isa = isa;
+    d.products = c.products;
     if (hdl_device_open("cpu", &d, &device) == HDL_ENOSUPPORT) {
         printf("skipped: %s\n", hdl_error_detail());
         return;
@@ -171,6 +174,12 @@ static void check(const char *path, hdl_compute compute, hdl_isa isa, int n)
     make_requests();
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) run_setting(model, compute, isa, &settings[i], i == 0);
     hdl_model_close(model);
+}
+
+static void check_library(const char *path, hdl_compute compute)
+{
+    c.products = HDL_PRODUCTS_ONEDNN;
+    check(path, compute, HDL_ISA_AUTO, MOST);
 }
 
 #define EN_DE "models/en-de"
@@ -193,4 +202,7 @@ Test(aren, bf16_avx2) { check(AREN, HDL_COMPUTE_BF16, HDL_ISA_AVX2, MOST); }
 Test(aren, int8_avx2) { check(AREN, HDL_COMPUTE_INT8, HDL_ISA_AVX2, MOST); }
 Test(aren, f32_plain) { check(AREN, HDL_COMPUTE_F32, HDL_ISA_PLAIN, MOST); }
 Test(aren, bf16_plain) { check(AREN, HDL_COMPUTE_BF16, HDL_ISA_PLAIN, MOST); }
+Test(aren, f32_library) { check_library(AREN, HDL_COMPUTE_F32); }
+Test(aren, bf16_library) { check_library(AREN, HDL_COMPUTE_BF16); }
+Test(aren, int8_library) { check_library(AREN, HDL_COMPUTE_INT8); }
 Test(aren, int8_plain) { check(AREN, HDL_COMPUTE_INT8, HDL_ISA_PLAIN, MOST); }

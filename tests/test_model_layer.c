@@ -70,19 +70,21 @@ static void run_chunk(bench *b, const int32_t *inputs, int32_t first, int32_t n)
 {
     hdl__lane *lane = &b->lane;
     const hdl__network *net = lane->network;
-    const hdl__decode_place place = {&lane->slots, &lane->rows.view, lane->pool, n};
+    hdl__pass_inputs in;
     hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
+    hdl__place_inputs(lane->input, n, 1, &in);
+    const hdl__decode_place place = {&lane->slots, &in.rows.view, lane->pool, n};
     cr_assert(hdl__lane_cover(lane, 0, first + n));
     for (int32_t i = 0; i < n; i++) {
-        lane->rows.slot[i] = lane->rows.beam[i] = 0;
-        lane->rows.pos[i] = first + i;
-        lane->ids[i] = inputs[first + i];
+        in.rows.slot[i] = in.rows.beam[i] = 0;
+        in.rows.pos[i] = first + i;
+        in.ids[i] = inputs[first + i];
     }
-    *lane->rows.count = n;
-    *lane->rows.n_groups = 1;
-    lane->rows.group[0] = 0;
-    lane->rows.group[1] = n;
-    cr_assert_eq(hdl__decode(lane->stream, net, &place, lane->ids, false, &lane->hidden, NULL), HDL_OK, "%s", hdl_error_detail());
+    *in.rows.count = n;
+    *in.rows.n_groups = 1;
+    in.rows.group[0] = 0;
+    in.rows.group[1] = n;
+    cr_assert_eq(hdl__decode(lane->stream, net, &place, in.ids, false, &lane->hidden, NULL), HDL_OK, "%s", hdl_error_detail());
     a.x = lane->hidden.x;
     a.ldx = net->output.K;
     a.w = net->output.w;

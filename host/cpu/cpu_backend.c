@@ -18,12 +18,10 @@ static void write_description(hdl_backend_device *device)
     hdl__cpu_brand(brand);
     const hdl__cpu_features *f = &device->features;
     const bool wide = device->isa == HDL_ISA_AVX512;
-    const char *products = "heddle";
-    if (device->onednn != NULL) products = device->products == HDL_PRODUCTS_ONEDNN ? "oneDNN" : "heddle and oneDNN";
     snprintf(device->description, sizeof device->description, "%s, %s%s%s%s; products: %s", brand,
              hdl__isa_name(device->isa),
              wide && f->vnni ? " VNNI" : "", wide && f->avx512_bf16 ? " BF16" : "",
-             f->amx_bf16 || f->amx_int8 ? " AMX" : "", products);
+             wide && (f->amx_bf16 || f->amx_int8) ? " AMX" : "", device->onednn != NULL ? "oneDNN" : "heddle");
 }
 
 static void close_device(hdl_backend_device *device)
@@ -45,7 +43,7 @@ done:
     return status;
 }
 
-/* AUTO takes oneDNN for tiles (AMX) only; a forced instruction set below AVX-512 means that tiles are not wanted. */
+/* oneDNN multiplies where it is asked for; our own loops are as fast or faster on every instruction set. */
 static hdl_status choose_products(hdl_backend_device *device, hdl_products asked)
 {
     hdl_status status = HDL_OK;
@@ -53,10 +51,8 @@ static hdl_status choose_products(hdl_backend_device *device, hdl_products asked
               (int)HDL_PRODUCTS_ONEDNN);
     HDL_CHECK(asked != HDL_PRODUCTS_ONEDNN || hdl__onednn_built(), HDL_ENOSUPPORT,
               "cpu: products = oneDNN, this build has none");
-    const bool tiles = device->isa == HDL_ISA_AVX512 && (device->features.amx_bf16 || device->features.amx_int8);
     device->products = asked;
-    if (asked == HDL_PRODUCTS_ONEDNN || (asked == HDL_PRODUCTS_AUTO && tiles && hdl__onednn_built()))
-        HDL_TRY(hdl__onednn_open(&device->onednn));
+    if (asked == HDL_PRODUCTS_ONEDNN) HDL_TRY(hdl__onednn_open(&device->onednn));
 done:
     return status;
 }
@@ -95,7 +91,7 @@ static hdl_status describe_device(const hdl_backend_device *device, hdl_device_i
     info->description = device->description;
     info->kind = HDL_DEVICE_CPU;
     info->index = 0;
-    info->native_bf16 = device->onednn != NULL && device->features.amx_bf16;
+    info->native_bf16 = device->isa == HDL_ISA_AVX512 && device->features.amx_bf16;
     info->memory_bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
     return HDL_OK;
 }

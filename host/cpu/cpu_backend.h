@@ -92,7 +92,7 @@ void       hdl__cpu_kv_pool_close(hdl_kv_pool *);
  */
 #define HDL__PANEL_COLUMNS 192      /* a multiple of every micro-kernel's width (16, 32, 48, 64) */
 
-typedef struct hdl__prepared { const hdl_weight *w; const void *rows; const float *scale; int64_t ld; int32_t M; } hdl__prepared;
+typedef struct hdl__prepared { const hdl_weight *w; const void *rows; const float *unscale; int64_t ld; int32_t M; } hdl__prepared;
 
 hdl__prepared hdl__cpu_prepare(hdl_backend_stream *, size_t *used, const hdl_weight *w, const float *x, int64_t ldx,
                                const int32_t *rows, int32_t M);

@@ -7,6 +7,8 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Bits of the CPUID leaves (Intel SDM vol. 2A, table 3-8) and of XCR0 (vol. 1, 13.3). */
 enum {
@@ -23,6 +25,20 @@ __attribute__((target("xsave"))) static uint64_t read_xcr0(void) { return (uint6
 
 static bool has_all(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
 
+/*
+ * Linux hands out the 8 KiB of tiles to processes that ask (arch_prctl(2), since 5.16); for all threads, once for all.
+ * Refused on older systems, in sandboxes, and where a signal stack is too small to save them: no tiles then.
+ */
+static bool permit_tiles(void)
+{
+#if defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
+}
+
 hdl__cpu_features hdl__cpu_features_detect(void)
 {
     hdl__cpu_features f = {0};
@@ -38,11 +54,12 @@ hdl__cpu_features hdl__cpu_features_detect(void)
     f.avx512 = has_all(kept, XCR0_AVX512) && f.avx2 && f.fma && f.f16c
             && has_all(ebx, LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW | LEAF7_EBX_AVX512VL);
     f.vnni = f.avx512 && has_all(ecx, LEAF7_ECX_VNNI);
-    const bool tiles = f.avx512 && has_all(kept, XCR0_AMX) && has_all(edx, LEAF7_EDX_AMX_TILE);
-    f.amx_bf16 = tiles && has_all(edx, LEAF7_EDX_AMX_BF16);
+    const bool tiles = f.avx512 && has_all(kept, XCR0_AMX) && has_all(edx, LEAF7_EDX_AMX_TILE) && permit_tiles();
     f.amx_int8 = tiles && has_all(edx, LEAF7_EDX_AMX_INT8);
+    const bool tiles_bf16 = tiles && has_all(edx, LEAF7_EDX_AMX_BF16);
     if (n_subleaves >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx))
         f.avx512_bf16 = f.avx512 && has_all(eax, LEAF7_1_EAX_AVX512_BF16);
+    f.amx_bf16 = tiles_bf16 && f.avx512_bf16;       /* whose instructions round the inputs */
     return f;
 }
 

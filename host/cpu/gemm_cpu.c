@@ -10,16 +10,21 @@
 
 #include <string.h>
 
-#define HDL__ROW_PAD 16     /* elements after a prepared row, so that rows of K = 1024 do not share one cache set */
+#define HDL__ROW_STEP_MOST 16   /* of any method's row_step */
 
-/* Elements from one prepared row to the next. */
-static int64_t prepared_stride(const hdl_weight *w) { return hdl__round_up(w->padded, HDL__ROW_PAD) + HDL__ROW_PAD; }
+/* Bytes from one prepared row to the next: whole cache lines, and one more so that rows of K = 1024 do not share one
+ * cache set. */
+static int64_t prepared_bytes(const hdl_weight *w)
+{
+    return hdl__round_up(w->padded * w->method->x_bytes, HDL__CACHE_LINE) + HDL__CACHE_LINE;
+}
 
 size_t hdl__gemm_scratch_bytes(const hdl_backend_device *device, const hdl_stream_limits *limits)
 {
     const size_t rows = (size_t)(limits->M > HDL__ROW_BLOCK ? limits->M : HDL__ROW_BLOCK);
-    const size_t stride = (size_t)limits->K + HDL__ROW_PAD * 3;
-    const size_t ours = rows * (stride * sizeof(float) + sizeof(float)) + 4 * (size_t)HDL__CACHE_LINE;
+    /* f32 is the widest prepared form; K is padded to a cache line at most, and the row to another with one more */
+    const size_t row_bytes = (size_t)limits->K * sizeof(float) + 3 * (size_t)HDL__CACHE_LINE;
+    const size_t ours = (rows + HDL__ROW_STEP_MOST) * (row_bytes + sizeof(float)) + 4 * (size_t)HDL__CACHE_LINE;
     return ours + hdl__onednn_scratch_bytes(device, limits);
 }
 
@@ -29,16 +34,18 @@ static hdl__prepared prepare_rows(hdl_backend_stream *stream, size_t *used, cons
 {
     const hdl__gemm_method *method = w->method;
     if (method->prepare == NULL && rows == NULL) return (hdl__prepared){w, x, NULL, ldx, M};
-    const int64_t stride = prepared_stride(w);
-    const size_t row_bytes = (size_t)stride * (size_t)method->x_bytes;
-    float *scale = hdl__cpu_carve(stream, used, (size_t)M * sizeof(float));
-    uint8_t *to = hdl__cpu_carve(stream, used, (size_t)M * row_bytes);
+    const size_t row_bytes = (size_t)prepared_bytes(w);
+    const int32_t held = method->row_step > 0 ? hdl__round_up(M, method->row_step) : M;
+    float *unscale = hdl__cpu_carve(stream, used, (size_t)M * sizeof(float));
+    uint8_t *to = hdl__cpu_carve(stream, used, (size_t)held * row_bytes);
     for (int32_t m = 0; m < M; ++m) {
         const float *from = x + (rows ? rows[m] : m) * ldx;
         if (method->prepare == NULL) memcpy(to + (size_t)m * row_bytes, from, (size_t)w->K * sizeof(float));
-        else method->prepare(from, w->K, w->padded, to + (size_t)m * row_bytes, &scale[m]);
+        else method->prepare(from, w->K, w->padded, to + (size_t)m * row_bytes, &unscale[m]);
     }
-    return (hdl__prepared){w, to, scale, stride, M};
+    /* the scale until here */
+    for (int32_t m = 0; w->compute == HDL_COMPUTE_INT8 && m < M; ++m) unscale[m] = 1.0f / unscale[m];
+    return (hdl__prepared){w, to, unscale, (int64_t)row_bytes / method->x_bytes, M};
 }
 
 hdl__prepared hdl__cpu_prepare(hdl_backend_stream *stream, size_t *used, const hdl_weight *w, const float *x,
@@ -48,17 +55,20 @@ hdl__prepared hdl__cpu_prepare(hdl_backend_stream *stream, size_t *used, const h
 }
 
 /* Rows m0 .. m0 + M of the prepared ones times one strip; y [M, columns of the strip]. */
-static void multiply_strip(const hdl__prepared *x, int32_t strip, int32_t m0, int32_t M, float *y, int64_t ldy)
+static void multiply_strip(const hdl__prepared *x, int32_t strip, int32_t m0, int32_t M, float *y, int64_t ldy,
+                           const hdl__gemm_finish *finish)
 {
     const hdl_weight *w = x->w;
     const hdl__gemm_method *method = w->method;
     const int64_t n0 = (int64_t)strip * method->width;
     const hdl__gemm_tile tile = {
         .x = (const uint8_t *)x->rows + m0 * x->ld * method->x_bytes, .ldx = x->ld,
-        .x_scale = x->scale ? x->scale + m0 : NULL,
+        .x_unscale = x->unscale ? x->unscale + m0 : NULL,
         .w = w->strips + n0 * w->padded * method->w_bytes,
+        .next = w->strips + (strip + 1 < w->n_strips ? n0 + method->width : 0) * w->padded * method->w_bytes,
         .w_unscale = w->unscale ? w->unscale + n0 : NULL, .w_start = w->start ? w->start + n0 : NULL,
         .y = y, .ldy = ldy, .M = M, .K = w->padded, .columns = hdl__strip_columns(w, strip),
+        .finish = finish,
     };
     method->multiply(&tile);
 }
@@ -75,10 +85,10 @@ void hdl__cpu_panel(hdl_backend_stream *stream, const hdl__prepared *x, int32_t 
             const int32_t strip = n / width, live = n1 - n < width ? n1 - n : width;
             float *to = y + m0 * ldy + (n - n0);
             if (live == width && hdl__strip_columns(x->w, strip) == width) {
-                multiply_strip(x, strip, m0, M, to, ldy);
+                multiply_strip(x, strip, m0, M, to, ldy, NULL);
                 continue;
             }
-            multiply_strip(x, strip, m0, M, tile, HDL__MAX_WIDTH);
+            multiply_strip(x, strip, m0, M, tile, HDL__MAX_WIDTH, NULL);
             const size_t row_bytes = (size_t)live * sizeof(float);
             for (int32_t m = 0; m < M; ++m) memcpy(to + m * ldy, tile + m * HDL__MAX_WIDTH, row_bytes);
         }
@@ -94,13 +104,17 @@ static void run_strip(void *user, int32_t strip)
     const hdl_gemm_args *a = block->a;
     _Alignas(HDL__CACHE_LINE) float tile[HDL__ROW_BLOCK * HDL__MAX_WIDTH];
     const int32_t width = a->w->method->width, n0 = strip * width, m0 = block->m0;
-    multiply_strip(&block->x, strip, 0, block->x.M, tile, HDL__MAX_WIDTH);
     const hdl__gemm_finish finish = {
         .tile = tile, .ld_tile = HDL__MAX_WIDTH, .bias = a->bias ? a->bias + n0 : NULL,
         .residual = a->residual ? (const float *)a->residual + m0 * a->ldr + n0 : NULL, .ldr = a->ldr,
         .y = (float *)a->y + m0 * a->ldy + n0, .ldy = a->ldy,
         .M = block->x.M, .columns = a->N - n0 < width ? a->N - n0 : width, .act = a->act,
     };
+    if (a->w->method->finishes) {
+        multiply_strip(&block->x, strip, 0, block->x.M, NULL, 0, &finish);
+        return;
+    }
+    multiply_strip(&block->x, strip, 0, block->x.M, tile, HDL__MAX_WIDTH, NULL);
     a->w->device->kernels->gemm.finish(&finish);
 }
 

@@ -24,13 +24,6 @@ hdl_status hdl__onednn_stream_open(hdl__onednn *library, void **stream)
 
 void hdl__onednn_stream_close(void *stream) { (void)stream; }
 
-bool hdl__onednn_wanted(const hdl_backend_device *device, hdl_compute compute)
-{
-    (void)device;
-    (void)compute;
-    return false;
-}
-
 hdl_status hdl__onednn_pack(hdl_weight *w, const hdl_pack_args *args)
 {
     (void)w;

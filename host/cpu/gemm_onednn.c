@@ -63,15 +63,6 @@ void hdl__onednn_stream_close(void *stream)
     if (stream != NULL) dnnl_stream_destroy(stream);
 }
 
-/* Asked for, everything; chosen by AUTO, what tiles multiply and our kernels do not. */
-bool hdl__onednn_wanted(const hdl_backend_device *device, hdl_compute compute)
-{
-    if (device->onednn == NULL) return false;
-    if (device->products == HDL_PRODUCTS_ONEDNN) return true;
-    return (compute == HDL_COMPUTE_BF16 && device->features.amx_bf16)
-        || (compute == HDL_COMPUTE_INT8 && device->features.amx_int8);
-}
-
 static dnnl_status_t make_memory(dnnl_memory_t *out, dnnl_primitive_desc_t plan, dnnl_query_t what,
                                  dnnl_engine_t engine, void *data)
 {

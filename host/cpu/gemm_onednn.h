@@ -21,9 +21,6 @@ void       hdl__onednn_close(hdl__onednn *);
 hdl_status hdl__onednn_stream_open(hdl__onednn *, void **stream);
 void       hdl__onednn_stream_close(void *stream);
 
-/* True when products of this compute type are the library's on this device. */
-bool       hdl__onednn_wanted(const hdl_backend_device *, hdl_compute);
-
 /*
  * Sets w->library, and w->unscale for int8. Leaves it NULL when the library has no primitive for the shape, or
  * when the bits of a row depend on the number of rows; the strips then serve.

@@ -20,8 +20,15 @@ typedef struct hdl__pack_buffer {
 static const hdl__gemm_method *choose_method(const hdl_backend_device *device, hdl_compute compute)
 {
     const hdl__gemm_kernels *k = &device->kernels->gemm;
-    if (compute == HDL_COMPUTE_BF16) return device->features.avx512_bf16 && k->bf16_native ? k->bf16_native : k->bf16;
-    if (compute == HDL_COMPUTE_INT8) return device->features.vnni && k->int8_native ? k->int8_native : k->int8;
+    const hdl__cpu_features *f = &device->features;
+    if (compute == HDL_COMPUTE_BF16) {
+        if (f->amx_bf16 && k->bf16_tiles) return k->bf16_tiles;
+        return f->avx512_bf16 && k->bf16_native ? k->bf16_native : k->bf16;
+    }
+    if (compute == HDL_COMPUTE_INT8) {
+        if (f->amx_int8 && k->int8_tiles) return k->int8_tiles;
+        return f->vnni && k->int8_native ? k->int8_native : k->int8;
+    }
     return k->f32;
 }
 
@@ -147,10 +154,10 @@ hdl_status hdl__cpu_pack(hdl_backend_device *device, const hdl_pack_args *args, 
     w->compute = args->compute;
     w->N = args->N;
     w->K = args->K;
-    w->padded = hdl__round_up(args->K, w->method->group);
+    w->padded = hdl__round_up(args->K, w->method->k_step > 0 ? w->method->k_step : w->method->group);
     w->n_strips = (args->N + w->method->width - 1) / w->method->width;
     HDL_TRY(open_vectors(w));
-    if (args->use != HDL_PACK_FOR_LOGITS && hdl__onednn_wanted(device, args->compute))
+    if (args->use != HDL_PACK_FOR_LOGITS && device->onednn != NULL)
         HDL_TRY(hdl__onednn_pack(w, args));
     if (w->library == NULL || args->use != HDL_PACK_FOR_GEMM) HDL_TRY(pack_strips(w, args));
     *out = w;

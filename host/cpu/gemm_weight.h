@@ -16,7 +16,7 @@ struct hdl_weight {
     const hdl__gemm_method    *method;
     hdl_compute                compute;
     int32_t                    N, K;
-    int32_t                    padded;      /* K rounded up to a multiple of the group */
+    int32_t                    padded;      /* K rounded up to a multiple of k_step or the group */
     int32_t                    n_strips;
     uint8_t                   *strips;      /* NULL: only the library multiplies this matrix */
     size_t                     strips_bytes;

@@ -17,33 +17,6 @@
 #define HDL__MAX_WIDTH  64      /* widest strip of any method */
 #define HDL__K_CHUNK    256     /* family "chunk": docs/numerics.md */
 
-/* One strip of weights times up to HDL__ROW_BLOCK prepared rows: y[m, 0..columns) raw sums (int8: scaled to real
- * values). */
-typedef struct hdl__gemm_tile {
-    const void    *x;           /* prepared rows [M, K], row stride ldx elements */
-    int64_t        ldx;
-    const float   *x_scale;     /* int8: f32 [M], real = stored / scale */
-    const void    *w;           /* packed strip: [K / group, columns, group] */
-    const float   *w_unscale;   /* int8: f32 [columns], real = stored * unscale */
-    const int32_t *w_start;     /* int8 with an offset of 128: i32 [columns], minus 128 times the sum of the row */
-    float         *y;           /* f32 [M, columns], row stride ldy; written whole, padding columns included */
-    int64_t        ldy;
-    int32_t        M, K;        /* K: padded to a multiple of the method's group */
-    int32_t        columns;     /* a multiple of lanes, at most width */
-} hdl__gemm_tile;
-
-/* How one compute type is multiplied on one instruction set. */
-typedef struct hdl__gemm_method {
-    int32_t width;              /* columns of a full strip; divides HDL__PANEL_COLUMNS */
-    int32_t lanes;              /* the last strip is padded to a multiple of this */
-    int32_t group;              /* consecutive k kept side by side in a strip */
-    int32_t w_bytes, x_bytes;   /* of one stored weight, of one prepared input */
-    bool    offset;             /* inputs are stored plus 128; strips carry w_start */
-    /* One row into prepared form, zero from K to padded; scale: int8 only. NULL: rows are used as they are. */
-    void  (*prepare)(const float *x, int32_t K, int32_t padded, void *out, float *scale);
-    void  (*multiply)(const hdl__gemm_tile *);
-} hdl__gemm_method;
-
 /* y = act(tile + bias) + residual, for M rows of `columns` live columns. residual may be y. */
 typedef struct hdl__gemm_finish {
     const float   *tile;        /* f32 [M, columns], row stride ld_tile */
@@ -57,9 +30,42 @@ typedef struct hdl__gemm_finish {
     hdl_activation act;
 } hdl__gemm_finish;
 
+/* One strip of weights times up to HDL__ROW_BLOCK prepared rows: y[m, 0..columns) raw sums (int8: scaled to real
+ * values). */
+typedef struct hdl__gemm_tile {
+    const void    *x;           /* prepared rows [M, K], row stride ldx elements */
+    int64_t        ldx;
+    const float   *x_unscale;   /* int8: f32 [M], real = stored * unscale */
+    const void    *w;           /* packed strip: [K / group, columns, group] */
+    const float   *w_unscale;   /* int8: f32 [columns], real = stored * unscale */
+    const int32_t *w_start;     /* int8 with an offset of 128: i32 [columns], minus 128 times the sum of the row */
+    float         *y;           /* f32 [M, columns], row stride ldy; written whole, padding columns included */
+    int64_t        ldy;
+    int32_t        M, K;        /* K: padded as the method wants it */
+    int32_t        columns;     /* a multiple of lanes, at most width */
+    const void    *next;        /* what will be multiplied next, likely; methods may fetch it meanwhile */
+    const hdl__gemm_finish *finish; /* for methods that finish: y is not written then, and tile not read; or NULL */
+} hdl__gemm_tile;
+
+/* How one compute type is multiplied on one instruction set. */
+typedef struct hdl__gemm_method {
+    int32_t width;              /* columns of a full strip; divides HDL__PANEL_COLUMNS */
+    int32_t lanes;              /* the last strip is padded to a multiple of this */
+    int32_t group;              /* consecutive k kept side by side in a strip */
+    int32_t k_step;             /* K is padded to a multiple of it, itself a multiple of group; 0: of group */
+    int32_t row_step;           /* prepared rows are read in whole multiples of it, whatever stands there; 0: of 1 */
+    int32_t w_bytes, x_bytes;   /* of one stored weight, of one prepared input */
+    bool    offset;             /* inputs are stored plus 128; strips carry w_start */
+    bool    finishes;           /* bias, activation and residual are done on the way to y */
+    /* One row into prepared form, zero from K to padded; scale: int8 only. NULL: rows are used as they are. */
+    void  (*prepare)(const float *x, int32_t K, int32_t padded, void *out, float *scale);
+    void  (*multiply)(const hdl__gemm_tile *);
+} hdl__gemm_method;
+
 typedef struct hdl__gemm_kernels {
     const hdl__gemm_method *f32, *bf16, *int8;
     const hdl__gemm_method *bf16_native, *int8_native;  /* need AVX512_BF16, VNNI; NULL: not on this instruction set */
+    const hdl__gemm_method *bf16_tiles, *int8_tiles;    /* need AMX; NULL likewise */
     void (*finish)(const hdl__gemm_finish *);
     /* q = rint(x * scale), scale = 127 / max|x|; scale 1 and q 0 for a zero row; scale NaN and q 0 for a row that
      * is not finite. */

@@ -7,6 +7,21 @@
  */
 #include "cpu/simd/gemm_simd.h"
 
+/*
+ * What the next strip needs is fetched into the L2 meanwhile, one line each k, a part of the strip with every tile of
+ * rows; from a level below, its first tile would wait. Only where a level-2 cache and two loads a cycle are sure.
+ */
+typedef struct fetch { const uint8_t *at; int64_t step; } fetch;
+
+enum { LINE = 64, TO_L2 = 2 };
+
+/* The part that tile number `tile` fetches: `vectors` tiles fetch a strip of f32. */
+HDL__INLINE fetch plan_fetch(const hdl__gemm_tile *t, int32_t tile, const int vectors)
+{
+    if (tile >= vectors) return (fetch){t->w, 0};
+    return (fetch){(const uint8_t *)t->next + (int64_t)tile * t->K * LINE, LINE};
+}
+
 /* One row of the strip: lanes of f32 from stored f32 or bf16. */
 HDL__INLINE vf load_weights(const void *w, int64_t at, const bool narrow)
 {
@@ -22,7 +37,7 @@ HDL__INLINE vf load_weights(const void *w, int64_t at, const bool narrow)
 }
 
 /* rows x vectors outputs from row m0 on; `rows`, `vectors` and `narrow` are constants at every call */
-HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors,
+HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, fetch ahead, const int rows, const int vectors,
                                const bool narrow)
 {
     const float *x = (const float *)t->x + m0 * t->ldx;
@@ -36,6 +51,12 @@ HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, const int ro
             for (int v = 0; v < vectors; ++v) sum[r][v] = vf_set(0.0f);
         for (int32_t k = k0; k < k1; ++k) {
             vf w[HDL__TILE_VECTORS];
+#if defined(HDL__ISA_AVX512)
+            __builtin_prefetch(ahead.at, 0, TO_L2);
+            ahead.at += ahead.step;
+#else
+            (void)ahead;
+#endif
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; ++v)
                 w[v] = load_weights(t->w, (int64_t)k * vectors * HDL__VF_LANES + v * HDL__VF_LANES, narrow);
@@ -59,15 +80,16 @@ HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, const int ro
 
 HDL__INLINE void multiply_rows(const hdl__gemm_tile *t, const int vectors, const bool narrow)
 {
-    for (int32_t m = 0; m < t->M;) {
+    for (int32_t m = 0, tile = 0; m < t->M; ++tile) {
         const int32_t rows = deal_rows(t->M - m);
+        const fetch ahead = plan_fetch(t, tile, vectors);
         switch (rows) {
-        case 1: multiply_tile(t, m, 1, vectors, narrow); break;
-        case 2: multiply_tile(t, m, 2, vectors, narrow); break;
-        case 3: multiply_tile(t, m, 3, vectors, narrow); break;
-        case 4: multiply_tile(t, m, 4, vectors, narrow); break;
-        case 5: multiply_tile(t, m, 5, vectors, narrow); break;
-        default: multiply_tile(t, m, 6, vectors, narrow); break;
+        case 1: multiply_tile(t, m, ahead, 1, vectors, narrow); break;
+        case 2: multiply_tile(t, m, ahead, 2, vectors, narrow); break;
+        case 3: multiply_tile(t, m, ahead, 3, vectors, narrow); break;
+        case 4: multiply_tile(t, m, ahead, 4, vectors, narrow); break;
+        case 5: multiply_tile(t, m, ahead, 5, vectors, narrow); break;
+        default: multiply_tile(t, m, ahead, 6, vectors, narrow); break;
         }
         m += rows;
     }

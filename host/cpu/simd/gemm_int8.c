@@ -71,7 +71,7 @@ HDL__INLINE void multiply_tile(const hdl__gemm_tile *t, int32_t m0, const int ro
     }
 #pragma GCC unroll 6
     for (int r = 0; r < rows; ++r) {
-        const vf unscale = vf_set(1.0f / t->x_scale[m0 + r]);
+        const vf unscale = vf_set(t->x_unscale[m0 + r]);
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v)
             vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES,

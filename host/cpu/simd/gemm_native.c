@@ -40,7 +40,7 @@ HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m
     }
 #pragma GCC unroll 6
     for (int r = 0; r < rows; ++r) {
-        const vf unscale = vf_set(1.0f / t->x_scale[m0 + r]);
+        const vf unscale = vf_set(t->x_unscale[m0 + r]);
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v)
             vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES,
@@ -115,7 +115,7 @@ HDL__INLINE HDL__DOT void multiply_bf16_rows(const hdl__gemm_tile *t, const int 
     }
 }
 
-static HDL__VNNI void multiply_int8(const hdl__gemm_tile *t)
+HDL__VNNI void hdl__multiply_int8_vnni(const hdl__gemm_tile *t)
 {
     switch (t->columns / HDL__VF_LANES) {
     case 1: multiply_int8_rows(t, 1); break;
@@ -135,21 +135,12 @@ static HDL__DOT void multiply_bf16(const hdl__gemm_tile *t)
     }
 }
 
-/* i8 to u8 by adding 128, which flips the top bit; padding meets zero weights */
-static void prepare_int8(const float *x, int32_t K, int32_t padded, void *out, float *scale)
-{
-    uint8_t *to = out;
-    HDL__QUANTISE(x, K, out, scale);
-    for (int32_t k = 0; k < K; ++k) to[k] ^= 0x80u;
-    for (int32_t k = K; k < padded; ++k) to[k] = 0;
-}
-
-static HDL__DOT void prepare_bf16(const float *x, int32_t K, int32_t padded, void *out, float *scale)
+HDL__DOT void hdl__prepare_bf16_pairs(const float *x, int32_t K, int32_t padded, void *out, float *scale)
 {
     (void)scale;
     uint16_t *to = out;
     for (int32_t k = 0; k < padded; k += HDL__VF_LANES) {
-        const int32_t left = K - k < HDL__VF_LANES ? K - k : HDL__VF_LANES;
+        const int32_t rest = K - k > 0 ? K - k : 0, left = rest < HDL__VF_LANES ? rest : HDL__VF_LANES;
         const int32_t room = padded - k < HDL__VF_LANES ? padded - k : HDL__VF_LANES;
         const __mmask16 live = (__mmask16)((1u << left) - 1u);
         const __mmask16 kept = (__mmask16)((1u << room) - 1u);
@@ -160,12 +151,13 @@ static HDL__DOT void prepare_bf16(const float *x, int32_t K, int32_t padded, voi
 
 const hdl__gemm_method hdl__gemm_int8_vnni = {
     .width = HDL__TILE_WIDTH, .lanes = HDL__VF_LANES, .group = HDL__QUAD, .w_bytes = sizeof(int8_t),
-    .x_bytes = sizeof(uint8_t), .offset = true, .prepare = prepare_int8, .multiply = multiply_int8,
+    .x_bytes = sizeof(uint8_t), .offset = true, .prepare = hdl__prepare_int8_offset,
+    .multiply = hdl__multiply_int8_vnni,
 };
 
 const hdl__gemm_method hdl__gemm_bf16_dot = {
     .width = HDL__TILE_WIDTH, .lanes = HDL__VF_LANES, .group = HDL__PAIR, .w_bytes = sizeof(uint16_t),
-    .x_bytes = sizeof(uint16_t), .prepare = prepare_bf16, .multiply = multiply_bf16,
+    .x_bytes = sizeof(uint16_t), .prepare = hdl__prepare_bf16_pairs, .multiply = multiply_bf16,
 };
 
 #endif

@@ -7,25 +7,36 @@
 #define HDL__Q_MAX 127.0f
 #define HDL__Q_TINY 1e-36f      /* below it 127 / max overflows; such a row counts as zero */
 
-/* Greatest |x| as bits: ordered like integers, infinity above all numbers and NaN above infinity. */
-static float find_max(const float *x, int32_t K)
+HDL__INLINE vi larger(vi a, vi b)
 {
-    vi top = vi_set(0);
-    const int32_t whole = K - K % HDL__VF_LANES;
-    for (int32_t k = 0; k < whole; k += HDL__VF_LANES) {
-        const vi bits = (vi)vf_abs(vf_load(x + k));
-        const vi above = bits > top;
-        top = (above & bits) | (~above & top);
+#if defined(HDL__ISA_AVX512)
+    return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#else
+    const vi above = a > b;
+    return (above & a) | (~above & b);
+#endif
+}
+
+/* Greatest |x| as bits: ordered like integers, infinity above all numbers and NaN above infinity. */
+HDL__INLINE float find_max(const float *x, int32_t K)
+{
+    vi top = vi_set(0), other = vi_set(0);
+    int32_t k = 0;
+    for (; k + 2 * HDL__VF_LANES <= K; k += 2 * HDL__VF_LANES) {
+        top = larger((vi)vf_abs(vf_load(x + k)), top);
+        other = larger((vi)vf_abs(vf_load(x + k + HDL__VF_LANES)), other);
     }
-    int32_t lane[HDL__VF_LANES], best = 0;
+    for (; k + HDL__VF_LANES <= K; k += HDL__VF_LANES) top = larger((vi)vf_abs(vf_load(x + k)), top);
+    if (k < K) other = larger((vi)vf_abs(vf_load_part(x + k, K - k)), other);
+    top = larger(top, other);
+    int32_t best = 0;
+#if defined(HDL__ISA_AVX512)
+    best = _mm512_reduce_max_epi32((__m512i)top);
+#else
+    int32_t lane[HDL__VF_LANES];
     memcpy(lane, &top, sizeof lane);
     for (int i = 0; i < HDL__VF_LANES; ++i) best = lane[i] > best ? lane[i] : best;
-    for (int32_t k = whole; k < K; ++k) {
-        int32_t bits;
-        memcpy(&bits, x + k, sizeof bits);
-        bits &= INT32_MAX;
-        best = bits > best ? bits : best;
-    }
+#endif
     float max;
     memcpy(&max, &best, sizeof max);
     return max;
@@ -38,38 +49,71 @@ HDL__INLINE vi round_lanes(vf x, float scale)
     return (vi)(x * vf_set(scale) + magic);
 }
 
-HDL__INLINE void store_bytes(int8_t *q, vi lanes, int32_t n)
+/* n bytes; `flip` is 0, or the top bit to be flipped. */
+HDL__INLINE void store_bytes(int8_t *q, vi lanes, int32_t n, const uint8_t flip)
 {
 #if defined(HDL__ISA_AVX512)
-    _mm_mask_storeu_epi8(q, (__mmask16)((1u << n) - 1u), _mm512_cvtepi32_epi8((__m512i)lanes));
+    const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8((__m512i)lanes), _mm_set1_epi8((char)flip));
+    _mm_mask_storeu_epi8(q, (__mmask16)((1u << n) - 1u), bytes);
 #else
     int32_t lane[HDL__VF_LANES];
     memcpy(lane, &lanes, sizeof lane);
-    for (int32_t i = 0; i < n; ++i) q[i] = (int8_t)(uint8_t)((uint32_t)lane[i] & 0xffu);
+    for (int32_t i = 0; i < n; ++i) q[i] = (int8_t)(uint8_t)(((uint32_t)lane[i] & 0xffu) ^ flip);
 #endif
 }
 
-void HDL__QUANTISE(const float *x, int32_t K, int8_t *q, float *scale)
+#if defined(HDL__ISA_AVX512)
+/* Four vectors to 64 bytes: packing takes a fifth of the time of narrowing one by one. Packs work by quarters, hence
+ * the order. */
+HDL__INLINE void store_line(int8_t *q, const float *x, float scale, const uint8_t flip)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i lanes[4];
+    for (int i = 0; i < 4; ++i)
+        lanes[i] = _mm512_cvtps_epi32((__m512)(vf_load(x + i * HDL__VF_LANES) * vf_set(scale)));
+    const __m512i words = _mm512_packs_epi16(_mm512_packs_epi32(lanes[0], lanes[1]),
+                                             _mm512_packs_epi32(lanes[2], lanes[3]));
+    const __m512i bytes = _mm512_permutexvar_epi32(order, words);
+    _mm512_storeu_si512(q, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)flip)));
+}
+#endif
+
+HDL__INLINE void quantise_row(const float *x, int32_t K, int8_t *q, float *scale, const uint8_t flip)
 {
     const float max = find_max(x, K);
     const bool finite = max < __builtin_inff();     /* false for NaN too */
     if (!finite || max < HDL__Q_TINY) {
-        memset(q, 0, (size_t)K);
+        memset(q, flip, (size_t)K);
         *scale = finite ? 1.0f : __builtin_nanf("");
         return;
     }
     const float s = HDL__Q_MAX / max;
-    const int32_t whole = K - K % HDL__VF_LANES;
-    for (int32_t k = 0; k < whole; k += HDL__VF_LANES) store_bytes(q + k, round_lanes(vf_load(x + k), s),
-                                                                   HDL__VF_LANES);
-    if (whole < K) store_bytes(q + whole, round_lanes(vf_load_part(x + whole, K - whole), s), K - whole);
+    int32_t k = 0;
+#if defined(HDL__ISA_AVX512)
+    for (; k + 4 * HDL__VF_LANES <= K; k += 4 * HDL__VF_LANES) store_line(q + k, x + k, s, flip);
+#endif
+    for (; k + HDL__VF_LANES <= K; k += HDL__VF_LANES)
+        store_bytes(q + k, round_lanes(vf_load(x + k), s), HDL__VF_LANES, flip);
+    if (k < K) store_bytes(q + k, round_lanes(vf_load_part(x + k, K - k), s), K - k, flip);
     *scale = s;
 }
+
+void HDL__QUANTISE(const float *x, int32_t K, int8_t *q, float *scale) { quantise_row(x, K, q, scale, 0); }
+
+#if defined(HDL__ISA_AVX512)
+/* i8 to u8 by adding 128, which flips the top bit; padding meets zero weights. */
+void hdl__prepare_int8_offset(const float *x, int32_t K, int32_t padded, void *out, float *scale)
+{
+    quantise_row(x, K, out, scale, 0x80u);
+    if (K < padded) memset((uint8_t *)out + K, 0, (size_t)(padded - K));
+}
+#endif
 
 const hdl__gemm_kernels HDL__GEMM_KERNELS = {
     .f32 = &HDL__GEMM_F32, .bf16 = &HDL__GEMM_BF16, .int8 = &HDL__GEMM_INT8,
 #if defined(HDL__ISA_AVX512)
     .bf16_native = &hdl__gemm_bf16_dot, .int8_native = &hdl__gemm_int8_vnni,
+    .bf16_tiles = &hdl__gemm_bf16_amx, .int8_tiles = &hdl__gemm_int8_amx,
 #endif
     .finish = HDL__GEMM_FINISH, .quantise = HDL__QUANTISE,
 };

@@ -234,7 +234,9 @@ const hdl__cli_option hdl__cli_option_table[] = {
     { .name = "device", .aliases = "", .kind = HDL__OPTION_TEXT, .group = HDL__GROUP_ENGINE,
       .commands = ENGINE, .offset = offsetof(hdl__cli_options, device), .metavar = "NAME",
       .initial = "auto",
-      .help = "Where to compute: auto, cpu, cuda, cuda:1; see heddle devices." },
+      .help = "Where to compute: auto (a CUDA device that works, else "
+              "the processor), cpu, cuda, cuda:1, simt; heddle devices "
+              "tells what works here." },
     { .name = "threads", .aliases = "cpu-threads inter-threads", .kind = HDL__OPTION_INT,
       .group = HDL__GROUP_ENGINE, .commands = ENGINE,
       .offset = offsetof(hdl__cli_options, threads), .min = 1, .max = 256, .metavar = "N",
@@ -245,8 +247,8 @@ const hdl__cli_option hdl__cli_option_table[] = {
       .offset = offsetof(hdl__cli_options, compute),
       .choices = "auto=default f32=float32=fp32 bf16=bfloat16 int8=int8-float32=i8",
       .initial = "auto",
-      .help = "Number format of the products. auto: int8 weights run int8, others bf16 where "
-              "the processor multiplies it natively, else f32." },
+      .help = "Number format of the products. auto: int8 weights run int8 where the device "
+              "offers it, others bf16 where it multiplies that natively, else f32." },
     { .name = "batch-tokens", .aliases = "mini-batch-words max-batch-tokens",
       .kind = HDL__OPTION_INT, .group = HDL__GROUP_ENGINE, .commands = ENGINE,
       .offset = offsetof(hdl__cli_options, batch_tokens), .min = 1, .max = MOST_TOKENS,

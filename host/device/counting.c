@@ -81,6 +81,18 @@ static void forward_free(hdl_backend_device *device, void *block, size_t bytes)
     own->inner->free(own->device, block, bytes);
 }
 
+static hdl_status forward_host_alloc(hdl_backend_device *device, size_t bytes, void **block)
+{
+    hdl__counted_device *own = own_device(device);
+    return own->inner->host_alloc(own->device, bytes, block);
+}
+
+static void forward_host_free(hdl_backend_device *device, void *block, size_t bytes)
+{
+    hdl__counted_device *own = own_device(device);
+    own->inner->host_free(own->device, block, bytes);
+}
+
 static hdl_status forward_pack(hdl_backend_device *device, const hdl_pack_args *args, hdl_weight **weight)
 {
     hdl__counted_device *own = own_device(device);
@@ -205,6 +217,8 @@ hdl_status hdl__counting_wrap(const hdl_backend *inner, hdl_backend_device *inne
     t->upload = forward_upload;
     t->download = forward_download;
     /* what is not offered stays so */
+    if (t->host_alloc != NULL) t->host_alloc = forward_host_alloc;
+    if (t->host_free != NULL) t->host_free = forward_host_free;
     if (t->stream_wrap != NULL) t->stream_wrap = forward_stream_wrap;
     if (t->stream_reserve != NULL) t->stream_reserve = forward_stream_reserve;
     if (t->event_create != NULL) t->event_create = forward_event_create;

@@ -70,6 +70,7 @@ static hdl_status open_named(const char *name, const hdl_device_options *options
     int index = 0;
     HDL_CHECK(made != NULL, HDL_ENOMEM, "device: no memory for %zu bytes", sizeof *made);
     HDL_TRY(find_table(name, options->library_dir, &made->table, &index));
+    made->lag = made->table->lag;
     HDL_TRY(made->table->open(index, options, &host_services, &made->inner));
     made->info.struct_bytes = sizeof made->info;
     HDL_TRY(made->table->describe(made->inner, &made->info));

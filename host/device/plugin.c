@@ -128,12 +128,26 @@ done:
     return status;
 }
 
+static size_t find_plugin(const char *name)
+{
+    size_t i = 0;
+    while (i < sizeof plugins / sizeof plugins[0] && strcmp(plugins[i].name, name) != 0) i++;
+    return i;
+}
+
+void hdl__plugin_provide(const char *name, const hdl_backend *table)
+{
+    pthread_mutex_lock(&plugins_lock);
+    const size_t i = find_plugin(name);
+    if (i < sizeof plugins / sizeof plugins[0]) plugins[i].table = table;
+    pthread_mutex_unlock(&plugins_lock);
+}
+
 hdl_status hdl__plugin_table(const char *name, const char *library_dir, const hdl_backend **table)
 {
     hdl_status status = HDL_OK;
     pthread_mutex_lock(&plugins_lock);
-    size_t i = 0;
-    while (i < sizeof plugins / sizeof plugins[0] && strcmp(plugins[i].name, name) != 0) i++;
+    const size_t i = find_plugin(name);
     HDL_CHECK(i < sizeof plugins / sizeof plugins[0], HDL_EINVAL, "device: no backend is called \"%s\"", name);
     if (plugins[i].table == NULL) HDL_TRY(hdl__plugin_load(name, plugins[i].file, library_dir, &plugins[i].table));
     *table = plugins[i].table;

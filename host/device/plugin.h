@@ -18,4 +18,7 @@ hdl_status hdl__plugin_table(const char *name, const char *library_dir, const hd
  * or not. */
 hdl_status hdl__plugin_load(const char *name, const char *file, const char *library_dir, const hdl_backend **table);
 
+/* Test hook: the table that "cuda" or "simt" gets from now on, as if its library had been loaded. NULL: look for the library again. */
+void hdl__plugin_provide(const char *name, const hdl_backend *table);
+
 #endif

@@ -18,13 +18,22 @@ const char *hdl__compute_name(hdl_compute compute)
     return "?";
 }
 
-static hdl_compute resolve_compute(const hdl_model *model, const hdl_device *device, hdl_compute wanted)
+static hdl_compute best_float(const hdl_device *device)
 {
     hdl_device_info info = HDL_DEVICE_INFO_INIT;
+    return hdl_device_describe(device, &info) == HDL_OK && info.native_bf16 != 0 ? HDL_COMPUTE_BF16 : HDL_COMPUTE_F32;
+}
+
+static hdl_compute resolve_compute(const hdl_model *model, const hdl_device *device, hdl_compute wanted)
+{
     if (wanted != HDL_COMPUTE_AUTO) return wanted;
-    if (strcmp(model->weights_dtype, "i8") == 0) return HDL_COMPUTE_INT8;
-    if (hdl_device_describe(device, &info) == HDL_OK && info.native_bf16 != 0) return HDL_COMPUTE_BF16;
-    return HDL_COMPUTE_F32;
+    return strcmp(model->weights_dtype, "i8") == 0 ? HDL_COMPUTE_INT8 : best_float(device);
+}
+
+static void set_compute(hdl__network *n, hdl_compute compute)
+{
+    n->compute = compute;
+    n->act = hdl__device_act_dtype(n->device, compute);
 }
 
 static hdl_status pack_one(hdl__packer *p, const char *prefix, const char *name, hdl__linear *out)
@@ -142,10 +151,21 @@ static void free_network(hdl__network *n)
     hdl__free(n);
 }
 
+/* The logits' product comes first: AUTO turns from int8 to floating point on a device that refuses it. */
+static hdl_status pack_output(hdl__packer *p)
+{
+    static const char *const output[] = {"output"};
+    hdl__network *n = p->network;
+    const hdl_status status = hdl__pack_linear(p, output, 1, &n->output);
+    if (status != HDL_ENOSUPPORT || n->asked != HDL_COMPUTE_AUTO || n->compute != HDL_COMPUTE_INT8) return status;
+    n->output = (hdl__linear){0};
+    set_compute(n, best_float(n->device));
+    return hdl__pack_linear(p, output, 1, &n->output);
+}
+
 static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, hdl__network **out)
 {
     hdl_status status = HDL_OK;
-    static const char *const output[] = {"output"};
     const hdl__config *c = &model->checkpoint.config;
     hdl__packer packer = {.checkpoint = &model->checkpoint};
     hdl__network *n = hdl__calloc(1, sizeof *n);
@@ -163,10 +183,11 @@ static hdl_status pack_network(hdl_model *model, const hdl__network_options *o, 
     hdl__counters *counters;
     HDL_TRY(hdl__device_open_counted(o->device, o->device_options, &counters, &n->device));
     HDL_TRY(hdl_stream_create(n->device, &packer.stream));
-    n->compute = resolve_compute(model, n->device, o->compute);
+    n->asked = o->compute;
+    set_compute(n, resolve_compute(model, n->device, o->compute));
     packer.use = HDL_PACK_FOR_LOGITS;       /* the largest first: its mapped pages are gone before the rest fills memory */
     packer.gain = c->output_scale;
-    HDL_TRY(hdl__pack_linear(&packer, output, 1, &n->output));
+    HDL_TRY(pack_output(&packer));
     packer.use = HDL_PACK_FOR_GEMM;
     packer.gain = 1.0f;
     HDL_TRY(pack_stack(&packer, "encoder", &c->encoder, false, &n->encoder));
@@ -185,8 +206,8 @@ static bool network_fits(const hdl__network *n, const hdl__network_options *o)
     const hdl_products products = o->device_options != NULL ? o->device_options->products : HDL_PRODUCTS_AUTO;
     const bool hooks = o->device_options != NULL && o->device_options->hooks != NULL;
     const bool same_device = strcmp(n->device_name, o->device) == 0 || strcmp(n->device->info.name, o->device) == 0;
-    return !hooks && !n->hooked && same_device && n->compute == resolve_compute(n->model, n->device, o->compute)
-           && n->isa == isa && n->products == products && n->max_positions == o->max_positions;
+    const bool same_compute = n->asked == o->compute || n->compute == resolve_compute(n->model, n->device, o->compute);
+    return !hooks && !n->hooked && same_device && same_compute && n->isa == isa && n->products == products && n->max_positions == o->max_positions;
 }
 
 hdl_status hdl__network_acquire(hdl_model *model, const hdl__network_options *options, hdl__network **out)

@@ -43,6 +43,8 @@ struct hdl__network {
     hdl_isa       isa;
     hdl_products  products;
     hdl_compute   compute;                      /* never AUTO */
+    hdl_compute   asked;                        /* as asked for, AUTO perhaps */
+    hdl_dtype     act;                          /* of hidden rows, keys and values */
     bool          hooked;                       /* its memory comes from the hooks of one translator's options: never shared */
     int32_t       max_positions;
     hdl__stack    encoder, decoder;

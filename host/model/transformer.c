@@ -12,18 +12,25 @@ typedef struct pass {
     int32_t                  M;
     const hdl__probe        *probe;
     float                    scale;         /* of attention scores */
+    hdl_dtype                act;           /* of hidden rows */
 } pass;
 
-static pass begin_pass(hdl_stream *stream, const hdl__stack_config *config, hdl__hidden *hidden,
-                       const int32_t *count, int32_t M, const hdl__probe *probe)
+static pass begin_pass(hdl_stream *stream, const hdl__network *network, const hdl__stack_config *config,
+                       hdl__hidden *hidden, const int32_t *count, int32_t M, const hdl__probe *probe)
 {
     const float D = (float)config->E / (float)config->H;
     return (pass){stream, config, hidden, count, M, probe,
-                  config->attention_scale != 0.0f ? config->attention_scale : 1.0f / sqrtf(D)};
+                  config->attention_scale != 0.0f ? config->attention_scale : 1.0f / sqrtf(D), network->act};
 }
 
-static hdl_status multiply(const pass *p, const hdl__linear *l, const float *x, int64_t ldx, const float *residual,
-                           hdl_activation act, float *y)
+/* Column `column` of the first of some hidden rows. */
+static const void *column_of(const pass *p, const void *rows, int64_t column)
+{
+    return (const uint8_t *)rows + (size_t)column * hdl_dtype_bytes(p->act);
+}
+
+static hdl_status multiply(const pass *p, const hdl__linear *l, const void *x, int64_t ldx, const void *residual,
+                           hdl_activation act, void *y)
 {
     hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
     a.x = x;
@@ -39,10 +46,11 @@ static hdl_status multiply(const pass *p, const hdl__linear *l, const float *x, 
     a.N = l->N;
     a.K = l->K;
     a.act = act;
+    a.act_dtype = p->act;
     return hdl_gemm(p->stream, &a);
 }
 
-static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const float *x, const float *residual, float *y)
+static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const void *x, const void *residual, void *y)
 {
     hdl_norm_args a = HDL_NORM_ARGS_INIT;
     a.x = x;
@@ -55,18 +63,19 @@ static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const flo
     a.E = p->config->E;
     a.eps = p->config->norm_eps;
     a.kind = p->config->norm_kind;
+    a.act_dtype = p->act;
     return hdl_norm(p->stream, &a);
 }
 
 /* Input of a sublayer: the residual stream itself, or normalised (pre-norm). */
-static hdl_status enter(const pass *p, const hdl__norm_weights *n, const float **input)
+static hdl_status enter(const pass *p, const hdl__norm_weights *n, const void **input)
 {
     *input = p->config->pre_norm ? p->hidden->y : p->hidden->x;
     return p->config->pre_norm ? normalise(p, n, p->hidden->x, NULL, p->hidden->y) : HDL_OK;
 }
 
 /* Output of a sublayer: x + W u (pre-norm), or norm(x + W u) (post-norm). */
-static hdl_status leave(const pass *p, const hdl__norm_weights *n, const hdl__linear *l, const float *u, int64_t ldu)
+static hdl_status leave(const pass *p, const hdl__norm_weights *n, const hdl__linear *l, const void *u, int64_t ldu)
 {
     hdl_status status = HDL_OK;
     hdl__hidden *h = p->hidden;
@@ -77,7 +86,7 @@ done:
     return status;
 }
 
-static hdl_attention_args attention_of(const pass *p, hdl_key_source keys, const float *q, int64_t ldq)
+static hdl_attention_args attention_of(const pass *p, hdl_key_source keys, const void *q, int64_t ldq)
 {
     hdl_attention_args a = HDL_ATTENTION_ARGS_INIT;
     a.keys = keys;
@@ -90,6 +99,7 @@ static hdl_attention_args attention_of(const pass *p, hdl_key_source keys, const
     a.Hkv = p->config->H;
     a.D = p->config->E / p->config->H;
     a.scale = p->scale;
+    a.act_dtype = p->act;
     return a;
 }
 
@@ -106,21 +116,22 @@ static void add_probe(const pass *p, int32_t layer, bool cross, hdl_attention_ar
 static hdl_status feed_forward(const pass *p, const hdl__layer *l)
 {
     hdl_status status = HDL_OK;
-    const float *input;
-    float *wide = p->hidden->wide;
+    const void *input;
+    void *wide = p->hidden->wide;
     const int32_t F = p->config->F;
     HDL_TRY(enter(p, &l->ffn_norm, &input));
     HDL_TRY(multiply(p, &l->up, input, p->config->E, NULL, l->glu ? HDL_ACT_NONE : p->config->activation, wide));
     if (l->glu) {
         hdl_glu_args a = HDL_GLU_ARGS_INIT;
         a.up = wide;
-        a.gate = wide + F;
+        a.gate = column_of(p, wide, F);
         a.ldu = a.ldg = a.ldy = l->up.N;
         a.y = wide;
         a.count = p->count;
         a.M = p->M;
         a.F = F;
         a.act = p->config->activation;
+        a.act_dtype = p->act;
         HDL_TRY(hdl_glu(p->stream, &a));
     }
     HDL_TRY(leave(p, &l->ffn_norm, &l->down, wide, l->up.N));
@@ -143,6 +154,7 @@ static hdl_status embed(const pass *p, const hdl__stack *stack, const int32_t *i
     a.M = p->M;
     a.E = p->config->E;
     a.scale = p->config->embed_scale;
+    a.act_dtype = p->act;
     return hdl_embed(p->stream, &a);
 }
 
@@ -154,14 +166,14 @@ static hdl_status normalise_in_place(const pass *p, const hdl__norm_weights *n)
 static hdl_status encoder_attention(const pass *p, const hdl__layer *l, int32_t layer, const hdl__source_batch *batch)
 {
     hdl_status status = HDL_OK;
-    const float *input;
-    float *qkv = p->hidden->wide;
+    const void *input;
+    void *qkv = p->hidden->wide;
     const int32_t E = p->config->E;
     HDL_TRY(enter(p, &l->self_norm, &input));
     HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, qkv));
     hdl_attention_args a = attention_of(p, HDL_KEYS_PACKED, qkv, 3 * (int64_t)E);
-    a.k = qkv + E;
-    a.v = qkv + 2 * (int64_t)E;
+    a.k = column_of(p, qkv, E);
+    a.v = column_of(p, qkv, 2 * (int64_t)E);
     a.ldkv = 3 * (int64_t)E;
     a.cu_q = a.cu_k = batch->cu;
     a.n_seq = batch->n;
@@ -177,7 +189,7 @@ hdl_status hdl__encode(hdl_stream *stream, const hdl__network *network, const hd
 {
     hdl_status status = HDL_OK;
     const hdl__stack *stack = &network->encoder;
-    const pass p = begin_pass(stream, &stack->config, hidden, NULL, batch->M, probe);
+    const pass p = begin_pass(stream, network, &stack->config, hidden, NULL, batch->M, probe);
     HDL_TRY(embed(&p, stack, batch->ids, batch->pos, NULL, NULL));
     HDL_TRY(normalise_in_place(&p, &stack->embed_norm));
     for (int32_t i = 0; i < stack->config.n_layers; i++) {
@@ -190,7 +202,7 @@ done:
 }
 
 static hdl_status append(const pass *p, const hdl__decode_place *place, hdl_key_source keys, int32_t layer,
-                         const float *k, const float *v, int64_t ldkv)
+                         const void *k, const void *v, int64_t ldkv)
 {
     hdl_cache_append_args a = HDL_CACHE_APPEND_ARGS_INIT;
     a.keys = keys;
@@ -204,6 +216,7 @@ static hdl_status append(const pass *p, const hdl__decode_place *place, hdl_key_
     a.M = p->M;
     a.Hkv = p->config->H;
     a.D = p->config->E / p->config->H;
+    a.act_dtype = p->act;
     return hdl_cache_append(p->stream, &a);
 }
 
@@ -212,11 +225,11 @@ hdl_status hdl__write_source(hdl_stream *stream, const hdl__network *network, co
 {
     hdl_status status = HDL_OK;
     const hdl__stack *stack = &network->decoder;
-    const pass p = begin_pass(stream, &stack->config, hidden, NULL, place->R, NULL);
+    const pass p = begin_pass(stream, network, &stack->config, hidden, NULL, place->R, NULL);
     const int64_t E = stack->config.E;
     for (int32_t i = 0; i < stack->config.n_layers; i++) {
         HDL_TRY(multiply(&p, &stack->layers[i].cross_kv, hidden->x, E, NULL, HDL_ACT_NONE, hidden->wide));
-        HDL_TRY(append(&p, place, HDL_KEYS_SOURCE_PAGES, i, hidden->wide, hidden->wide + E, 2 * E));
+        HDL_TRY(append(&p, place, HDL_KEYS_SOURCE_PAGES, i, hidden->wide, column_of(&p, hidden->wide, E), 2 * E));
     }
 done:
     return status;
@@ -225,12 +238,12 @@ done:
 static hdl_status decoder_self(const pass *p, const hdl__layer *l, int32_t layer, const hdl__decode_place *place)
 {
     hdl_status status = HDL_OK;
-    const float *input;
-    float *qkv = p->hidden->wide;
+    const void *input;
+    void *qkv = p->hidden->wide;
     const int64_t E = p->config->E;
     HDL_TRY(enter(p, &l->self_norm, &input));
     HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, qkv));
-    HDL_TRY(append(p, place, HDL_KEYS_SELF_PAGES, layer, qkv + E, qkv + 2 * E, 3 * E));
+    HDL_TRY(append(p, place, HDL_KEYS_SELF_PAGES, layer, column_of(p, qkv, E), column_of(p, qkv, 2 * E), 3 * E));
     hdl_attention_args a = attention_of(p, HDL_KEYS_SELF_PAGES, qkv, 3 * E);
     a.pool = place->pool;
     a.layer = layer;
@@ -251,8 +264,8 @@ static hdl_status decoder_cross(const pass *p, const hdl__network *network, int3
     const hdl__layer *l = &network->decoder.layers[layer];
     const int32_t E = p->config->E, last = p->config->n_layers - 1;
     const int32_t aligned = c->alignment_layer < 0 ? last : c->alignment_layer;
-    const float *input;
-    float *q = p->hidden->wide;
+    const void *input;
+    void *q = p->hidden->wide;
     HDL_TRY(enter(p, &l->cross_norm, &input));
     HDL_TRY(multiply(p, &l->cross_q, input, E, NULL, HDL_ACT_NONE, q));
     hdl_attention_args a = attention_of(p, HDL_KEYS_SOURCE_PAGES, q, E);
@@ -276,7 +289,7 @@ hdl_status hdl__decode(hdl_stream *stream, const hdl__network *network, const hd
 {
     hdl_status status = HDL_OK;
     const hdl__stack *stack = &network->decoder;
-    const pass p = begin_pass(stream, &stack->config, hidden, place->rows->count, place->R, probe);
+    const pass p = begin_pass(stream, network, &stack->config, hidden, place->rows->count, place->R, probe);
     if (ids != NULL)
         HDL_TRY(embed(&p, stack, ids, place->rows->pos, NULL, NULL));
     else
@@ -309,7 +322,7 @@ size_t hdl__hidden_bytes(const hdl__network *network, int32_t rows)
 {
     int64_t E, wide;
     measure_widths(network, &E, &wide);
-    return (size_t)rows * (size_t)(3 * E + wide) * sizeof(float);
+    return (size_t)rows * (size_t)(3 * E + wide) * hdl_dtype_bytes(network->act);
 }
 
 hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidden *out)
@@ -319,10 +332,12 @@ hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidd
     hdl__hidden h = {.rows = rows, .bytes = hdl__hidden_bytes(network, rows)};
     measure_widths(network, &E, &wide);
     HDL_TRY(hdl_device_alloc(network->device, h.bytes, &h.block));
-    h.x = h.block;
-    h.y = h.x + rows * E;
-    h.context = h.y + rows * E;
-    h.wide = h.context + rows * E;
+    const size_t part = (size_t)rows * (size_t)E * hdl_dtype_bytes(network->act);
+    uint8_t *const at = h.block;
+    h.x = at;
+    h.y = at + part;
+    h.context = at + 2 * part;
+    h.wide = at + 3 * part;
     *out = h;
 done:
     return status;

@@ -8,12 +8,12 @@
 
 #include "model/network.h"
 
-/* Hidden rows of a pass, in device memory; sized for `rows` rows of the network. */
+/* Hidden rows of a pass, in device memory, of the network's act dtype; sized for `rows` rows of the network. */
 typedef struct hdl__hidden {
-    float  *x;          /* act [rows, E] the residual stream; the result of a pass */
-    float  *y;          /* act [rows, E] normalised input of a sublayer, output of a projection */
-    float  *wide;       /* act [rows, max(3E, F, 2F)] query, key, value; inner feed-forward */
-    float  *context;    /* act [rows, E] output of attention */
+    void   *x;          /* act [rows, E] the residual stream; the result of a pass */
+    void   *y;          /* act [rows, E] normalised input of a sublayer, output of a projection */
+    void   *wide;       /* act [rows, max(3E, F, 2F)] query, key, value; inner feed-forward */
+    void   *context;    /* act [rows, E] output of attention */
     int32_t rows;
     size_t  bytes;
     void   *block;

@@ -115,6 +115,7 @@ static hdl_status run(map_work *w)
               w->sentence.n_prefix);
     HDL_TRY(hdl__lane_encode(&w->lane, &resident, 1));
     HDL_TRY(hdl__lane_run_forced(&w->lane));
+    HDL_TRY(hdl__lane_drain(&w->lane));
     if (w->sentence.status != HDL_OK) status = hdl__fail(w->sentence.status, "%s", w->sentence.detail);
 done:
     return status;

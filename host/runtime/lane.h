@@ -2,13 +2,15 @@
  * lane.h - one decode loop with its own stream, slots, pages and recorded steps. The CPU has a lane per thread, a GPU one.
  *
  * lane_open.c makes it, lane_admit.c takes sentences in and encodes them, lane_step.c runs decode steps, lane_forced.c runs given tokens
- * many at a time, lane_finish.c turns history into outcomes, lane_loop.c is the thread.
+ * many at a time, lane_part.c lets slots go, lane_finish.c turns history into outcomes, lane_loop.c is the thread. lane_ring.c knows what is
+ * queued on the device, lane_write.c what has changed in its memory.
  */
 #ifndef HEDDLE_HOST_LANE_H
 #define HEDDLE_HOST_LANE_H
 
 #include "device/device_state.h"
 #include "model/transformer.h"
+#include "runtime/lane_ring.h"
 #include "runtime/range_pool.h"
 #include "runtime/sentence_state.h"
 
@@ -18,6 +20,7 @@
 #include <heddle/translator.h>
 
 #define HDL__MAX_ROWS 4096     /* the largest bucket */
+#define HDL__RANGE_UNIT 64u    /* bytes of slots.history are handed out in these */
 #define HDL__SHORT_SHARE 4     /* a pool that was dry is short of pages until a quarter is free */
 
 /* Sizes of a lane, fixed at open. */
@@ -29,6 +32,7 @@ typedef struct hdl__lane_plan {
     int32_t  self_stride, source_stride;
     int32_t  edit_stride;
     uint64_t history_bytes;
+    uint64_t staging_bytes;         /* of finished histories on their way to the host */
     uint64_t pool_bytes;            /* bytes of the pages */
     uint64_t bytes;                 /* everything the lane asks for */
     int32_t  max_delay_us;
@@ -44,51 +48,67 @@ typedef struct hdl__resident {
     int32_t        redo[HDL_MAX_BEAM];      /* children that lost their slot when pages ran dry, to start again */
     int32_t        n_redo;
     uint64_t       admitted;        /* order of admission: the youngest restarts when pages run dry */
+    uint64_t       last_pass;       /* the last pass that reads or writes the source pages */
+    bool           leaving;         /* has no sentence any more; the pages return when that pass has ended */
 } hdl__resident;
+
+typedef enum hdl__parting {
+    HDL__STAYS = 0,
+    HDL__DONE,                      /* its search has ended; the history is on its way to the host */
+    HDL__LEAVING                    /* has no resident any more; what it holds returns when its last pass has ended */
+} hdl__parting;
 
 /* What the host knows of a slot. */
 typedef struct hdl__seat {
-    hdl__resident *resident;        /* NULL: free */
+    hdl__resident *resident;        /* NULL: free, or leaving */
+    hdl__parting   parting;
     int32_t        child;
-    int32_t        pos;             /* target tokens that stand */
-    int32_t        forced;          /* positions still to be run by lane_forced.c before stepping; 0: none */
+    int32_t        pos;             /* target tokens that stand when all that is queued has run */
+    int32_t        forced;          /* positions that lane_forced.c runs before stepping, until they are queued (scores: for good); 0: none */
     int32_t        n_self_pages;
-    uint64_t       history_begin, history_bytes;
+    uint64_t       history_begin, history_bytes;    /* in units of HDL__RANGE_UNIT */
+    bool           fetched;         /* done, and the copy of its history is queued */
+    uint64_t       staged_begin, staged_bytes;      /* of that copy, in units */
+    uint64_t       last_pass;       /* the last pass that it is part of, or that follows the copy */
 } hdl__seat;
-
-/* Step inputs in device memory. */
-typedef struct hdl__row_arrays {
-    int32_t *count, *slot, *beam, *pos, *n_groups, *group;
-    hdl_rows view;
-} hdl__row_arrays;
 
 typedef struct hdl__lane_stats {
     uint64_t steps, rows, encoder_passes, source_tokens, target_tokens, sentences, restarts;
 } hdl__lane_stats;
-
-typedef struct hdl__lane hdl__lane;
 
 struct hdl__lane {
     hdl_translator     *translator;
     const hdl__network *network;
     hdl__lane_plan      plan;
     hdl_stream         *stream;
+    hdl_stream         *encoder_stream;     /* encodes new sentences beside steps that run; `stream` itself where nothing runs beside */
+    hdl_event          *encoded, *written;  /* hidden rows of the last encoder pass are there; have been read */
     hdl__hidden         hidden, source_hidden;
     hdl_kv_pool        *pool;
 
     hdl_slots           slots;              /* device pointers, as ops see them */
-    hdl_slot_options   *options;            /* the same memory, writable by the host */
-    hdl_slot_state     *state;
-    uint64_t           *history_off;
-    int32_t            *self_pages, *source_pages;
-    hdl__row_arrays     rows, source_rows;  /* of a decode step; of an encoder or forced pass */
-    int32_t            *ids, *ids_pos, *cu, *targets;   /* [batch or max_rows] inputs of encoder and forced passes */
-    float              *logprobs;           /* [max_rows] of a forced pass */
+    hdl_slot_options   *options;            /* what the host knows of them: the same memory where it is unified, else mirrors */
+    hdl_slot_state     *state;              /* as the last pass that was seen left it */
+    int32_t            *self_pages;
+    hdl__row_arrays     rows;               /* device pointers that recorded steps read, at the start of `input` */
+    uint8_t            *input;              /* inputs of the pass that is queued next, device memory */
+    size_t              input_bytes;        /* without the words that travel behind them */
+    uint8_t            *encoder_input;      /* of the encoder pass that is queued next */
+    float              *logprobs;           /* [ring.n, max_rows] of passes of given tokens, device memory */
     hdl_edits           edits;
     hdl_candidates      candidates;
     hdl_recording      *recordings[HDL_N_BUCKETS][2];   /* by bucket; without and with alignment */
-    void               *block;              /* all of the arrays above */
+    void               *block;              /* all of the device arrays above */
     size_t              block_bytes;
+    void               *pinned;             /* host memory of the ring, the mirrors and the staging that the stream copies from and to */
+    size_t              pinned_bytes;
+    bool                unified;            /* device memory is host memory: nothing is copied */
+    int32_t             lag;                /* steps that are queued before the host looks at the first of them */
+    hdl__ring           ring;
+    hdl__writes         writes;
+    uint8_t            *staging;            /* pinned copies of finished histories */
+    hdl__range_pool     staging_ranges;
+    hdl_status          trouble;            /* an error where none could be returned; `lost_line` says which */
 
     hdl__seat          *seats;              /* [n_slots] */
     hdl__resident      *residents;          /* [n_slots] */
@@ -97,6 +117,7 @@ struct hdl__lane {
     int32_t             n_free_pages;
     hdl__range_pool     history;            /* bytes of slots.history, in units of 64 */
     int32_t             rows_reserved, n_seated, n_residents;
+    int32_t             n_parting;          /* seats and residents on their way out */
     uint64_t            admissions;
     bool                lost;               /* the device failed; every request fails from now on */
     char                lost_line[256];
@@ -138,12 +159,25 @@ bool       hdl__lane_cover(hdl__lane *lane, int32_t slot, int32_t positions);
 hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_t n);
 /* Takes one sentence in, if rows, pages and history allow, else *out is NULL; its source is not encoded yet. */
 hdl_status hdl__lane_settle(hdl__lane *lane, hdl__sentence *sentence, hdl__resident **out);
-/* Runs given tokens of forced seats, many rows at a time. */
+/* Queues given tokens of forced seats, many rows at a time. */
 hdl_status hdl__lane_run_forced(hdl__lane *lane);
-/* One decode step of all seated sentences, then collects what has finished. */
+/* Queues one decode step of all seated sentences, then looks at what earlier ones have finished. */
 hdl_status hdl__lane_run_step(hdl__lane *lane);
+/* Keeps an error for the next call that can return it. */
+void       hdl__lane_note_trouble(hdl__lane *lane, hdl_status status);
+/* What a step has left of its slots; a slot that is done parts. */
+void       hdl__lane_note_states(hdl__lane *lane, const hdl__pass *pass);
+/* What a pass of given tokens has returned. */
+void       hdl__lane_note_scores(hdl__lane *lane, const hdl__pass *pass);
+/* Fetches histories of slots that are done, ends those whose history is here, frees what no queued pass knows any more. */
+hdl_status hdl__lane_part(hdl__lane *lane);
+/* A slot's search has ended. */
+void       hdl__lane_set_done(hdl__lane *lane, int32_t slot);
+/* The history of a slot that is done, in host memory. */
+const uint8_t *hdl__lane_history(const hdl__lane *lane, int32_t slot);
 /* Outcomes of a slot that is done, from its history; then the seat is free. */
 void       hdl__lane_finish(hdl__lane *lane, int32_t slot);
+void       hdl__lane_finish_scores(hdl__lane *lane, int32_t slot);
 /* Frees the slot; when the resident has no child left to come, its source pages too, and the sentence is complete. */
 void       hdl__lane_leave(hdl__lane *lane, int32_t slot);
 /* Takes one child out of its slot, to start again later. */
@@ -156,8 +190,5 @@ void       hdl__lane_fail(hdl__lane *lane, hdl__resident *resident, hdl_status w
 void       hdl__outcome_score(const hdl_slot_options *options, int32_t S, hdl__outcome *outcome);
 /* The thread. */
 void      *hdl__lane_main(void *lane);
-
-/* Writes to device memory: in place where it is host memory. Setup and admission only. */
-hdl_status hdl__lane_put(hdl__lane *lane, void *to, const void *from, size_t bytes);
 
 #endif

@@ -36,7 +36,7 @@ static int32_t share_of(const hdl_translator *t)
 static hdl__resident *find_free_resident(hdl__lane *lane)
 {
     int32_t i = 0;
-    while (i < lane->plan.n_slots && lane->residents[i].sentence != NULL) i++;
+    while (i < lane->plan.n_slots && (lane->residents[i].sentence != NULL || lane->residents[i].leaving)) i++;
     return i < lane->plan.n_slots ? &lane->residents[i] : NULL;
 }
 
@@ -52,6 +52,7 @@ hdl_status hdl__lane_settle(hdl__lane *lane, hdl__sentence *s, hdl__resident **o
     r->n_live = 0;
     r->n_source_pages = pages;
     r->admitted = lane->admissions++;
+    r->last_pass = 0;
     for (int32_t i = 0; i < pages; i++) r->source_pages[i] = lane->free_pages[--lane->n_free_pages];
     lane->n_residents++;
     status = hdl__lane_seat_first(lane, r, &settled);
@@ -92,39 +93,78 @@ static hdl_status take_sentences(hdl__lane *lane, hdl__resident **taken, int32_t
     return status;
 }
 
-/* Packs the sources end to end and names the slot and position of each row. */
-static int32_t pack_sources(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
+static int32_t count_tokens(hdl__resident *const *taken, int32_t n)
 {
-    hdl__row_arrays *rows = &lane->source_rows;
-    int32_t M = 0, n_groups = 0;
+    int32_t M = 0;
+    for (int32_t i = 0; i < n; i++) M += taken[i]->sentence->S;
+    return M;
+}
+
+/* Packs the sources end to end and names the slot and position of each row. */
+static void pack_sources(hdl__resident *const *taken, int32_t n, const hdl__pass_inputs *in)
+{
+    const hdl__row_arrays *rows = &in->rows;
+    int32_t M = 0;
     for (int32_t i = 0; i < n; i++) {
         const hdl__sentence *s = taken[i]->sentence;
-        lane->cu[i] = M;
-        rows->group[n_groups++] = M;
+        in->cu[i] = rows->group[i] = M;
         for (int32_t j = 0; j < s->S; j++, M++) {
-            lane->ids[M] = s->source[j];
-            lane->ids_pos[M] = j;
+            in->ids[M] = s->source[j];
+            in->ids_pos[M] = j;
             rows->slot[M] = taken[i]->home;
             rows->beam[M] = 0;
             rows->pos[M] = j;
         }
     }
-    lane->cu[n] = M;
-    rows->group[n_groups] = M;
-    *rows->n_groups = n_groups;
+    in->cu[n] = rows->group[n] = M;
+    *rows->n_groups = n;
     *rows->count = M;
-    return M;
+}
+
+/* The encoder, beside steps that run: it knows no slots. Its hidden rows are free once the pass before it has been written to pages. */
+static hdl_status queue_encoder(hdl__lane *lane, const hdl__pass *pass, size_t bytes, const hdl__source_batch *batch)
+{
+    hdl_status status = HDL_OK;
+    hdl_stream *stream = lane->encoder_stream;
+    HDL_TRY(hdl_event_wait(lane->written, stream));
+    if (!lane->unified) HDL_TRY(hdl_stream_upload(stream, lane->encoder_input, pass->input, bytes));
+    HDL_TRY(hdl__encode(stream, lane->network, batch, &lane->source_hidden, lane->encoder_probe));
+    HDL_TRY(hdl_event_record(lane->encoded, stream));
+done:
+    return status;
+}
+
+/* Keys and values of the encoded rows to the slots' source pages, between two steps. */
+static hdl_status queue_source(hdl__lane *lane, const hdl__pass *pass, size_t bytes, const hdl__decode_place *place)
+{
+    hdl_status status = HDL_OK;
+    HDL_TRY(hdl_event_wait(lane->encoded, lane->stream));
+    if (!lane->unified) HDL_TRY(hdl__writes_send(lane, pass->input + bytes, 0));
+    HDL_TRY(hdl__write_source(lane->stream, lane->network, place, &lane->source_hidden));
+    HDL_TRY(hdl_event_record(lane->written, lane->stream));
+done:
+    return status;
 }
 
 hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
 {
     hdl_status status = HDL_OK;
-    const int32_t M = pack_sources(lane, taken, n);
-    const hdl__source_batch batch = {lane->ids, lane->ids_pos, lane->cu, M, n};
-    const hdl__decode_place place = {&lane->slots, &lane->source_rows.view, lane->pool, M};
+    const int32_t M = count_tokens(taken, n);
+    hdl__pass *pass = NULL;
+    hdl__pass_inputs in, device;
     if (M == 0) return HDL_OK;
-    HDL_TRY(hdl__encode(lane->stream, lane->network, &batch, &lane->source_hidden, lane->encoder_probe));
-    HDL_TRY(hdl__write_source(lane->stream, lane->network, &place, &lane->source_hidden));
+    HDL_TRY(hdl__lane_begin_pass(lane, HDL__PASS_ENCODE, &pass));
+    hdl__place_inputs(pass->input, M, n, &in);
+    hdl__place_inputs(lane->unified ? pass->input : lane->encoder_input, M, n, &device);
+    pack_sources(taken, n, &in);
+    const hdl__source_batch batch = {device.ids, device.ids_pos, device.cu, M, n};
+    const hdl__decode_place place = {&lane->slots, &device.rows.view, lane->pool, M};
+    HDL_TRY(queue_encoder(lane, pass, in.bytes, &batch));
+    HDL_TRY(queue_source(lane, pass, in.bytes, &place));
+    HDL_TRY(hdl__lane_end_pass(lane, pass));
+    for (int32_t i = 0; i < n; i++)
+        lane->seats[taken[i]->home].last_pass = taken[i]->last_pass = lane->ring.queued;
+    HDL_TRY(hdl__lane_catch_up(lane));
     lane->stats.encoder_passes++;
     lane->stats.source_tokens += (uint64_t)M;
 done:

@@ -29,7 +29,7 @@ static void walk(const hdl__lane *lane, int32_t slot, const hdl_finished *f, int
 {
     const hdl_slot_options *o = &lane->options[slot];
     const hdl_history_layout at = hdl_history_layout_of(o);
-    const uint8_t *history = lane->slots.history + lane->history_off[slot];
+    const uint8_t *history = hdl__lane_history(lane, slot);
     const int32_t *tok = (const int32_t *)(const void *)(history + at.tok);
     const float *logprob = (const float *)(const void *)(history + at.logprob);
     const float *align = (const float *)(const void *)(history + at.align);
@@ -77,7 +77,7 @@ static void finish_search(hdl__lane *lane, int32_t slot, hdl__sentence *s)
 {
     const hdl_slot_options *o = &lane->options[slot];
     const hdl_history_layout at = hdl_history_layout_of(o);
-    const uint8_t *history = lane->slots.history + lane->history_off[slot];
+    const uint8_t *history = hdl__lane_history(lane, slot);
     const hdl_finished *pool = (const hdl_finished *)(const void *)(history + at.finished);
     /* a prefix as long as max_length leaves nothing to search: it is returned n_best times */
     const bool only_prefix = !s->search->sample && o->prefix_bias == 0.0f && o->n_prefix >= o->max_length;
@@ -98,8 +98,7 @@ static void finish_alternative(hdl__lane *lane, int32_t slot, hdl__sentence *s)
 {
     const hdl_slot_options *o = &lane->options[slot];
     const hdl_history_layout at = hdl_history_layout_of(o);
-    const hdl_finished *pool =
-        (const hdl_finished *)(const void *)(lane->slots.history + lane->history_off[slot] + at.finished);
+    const hdl_finished *pool = (const hdl_finished *)(const void *)(hdl__lane_history(lane, slot) + at.finished);
     const int32_t child = lane->seats[slot].child;
     hdl__outcome *best = &s->outcomes[child], *trial = &s->outcomes[s->search->n_best];
     for (int32_t i = 0; i < lane->state[slot].n_finished; i++) {
@@ -118,8 +117,7 @@ static void finish_alternative(hdl__lane *lane, int32_t slot, hdl__sentence *s)
 static void branch(hdl__lane *lane, int32_t slot, hdl__sentence *s)
 {
     const hdl_history_layout at = hdl_history_layout_of(&lane->options[slot]);
-    const hdl_finished *pool =
-        (const hdl_finished *)(const void *)(lane->slots.history + lane->history_off[slot] + at.finished);
+    const hdl_finished *pool = (const hdl_finished *)(const void *)(hdl__lane_history(lane, slot) + at.finished);
     int32_t n = 0;
     for (int32_t i = 0; i < lane->state[slot].n_finished; i++) {
         if (expf(pool[i].logprob) < s->search->min_alternative_prob) continue;
@@ -137,6 +135,10 @@ void hdl__lane_finish(hdl__lane *lane, int32_t slot)
 {
     hdl__resident *r = lane->seats[slot].resident;
     hdl__sentence *s = r->sentence;
+    if (s->phase == HDL__PHASE_SCORE) {
+        hdl__lane_finish_scores(lane, slot);
+        return;
+    }
     if (lane->state[slot].failed) {
         hdl__lane_fail(lane, r, HDL_ENUMERIC, "a logit is not finite");
         return;

@@ -1,12 +1,16 @@
-/* lane_open.c - sizes of a lane, its memory, its recorded steps. */
+/* lane_open.c - sizes of a lane, its memory; closing it. */
 #include "runtime/lane.h"
 
 #include <string.h>
 
 #define DEFAULT_POSITIONS_PER_ROW 128   /* pages for rows of this length: four times a long sentence of news */
 #define HISTORY_BYTES_PER_STEP 32       /* tok, logprob, parent, ancestor of a row, with room for alignment of short sources */
-#define RANGE_UNIT 64u
 #define ARRAY_ALIGN 64u
+#define STAGED_SHARE 8          /* as much of the usual history may be on its way to the host at once */
+/* Changes to slots that travel with one pass: a sentence's seat takes some hundred words, and an eighth of the rows comes at a time. */
+#define WORDS_PER_ROW 64
+#define LEAST_WORDS (1 << 14)
+#define MOST_WORDS (1 << 18)
 
 static int32_t divide_up(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
 
@@ -28,6 +32,7 @@ static hdl_kv_pool_desc describe_pool(const hdl__network *n, int32_t n_pages)
     d.n_layers = n->decoder.config.n_layers;
     d.Hkv = n->decoder.config.H;
     d.D = n->decoder.config.E / n->decoder.config.H;
+    d.dtype = n->act;
     return d;
 }
 
@@ -56,7 +61,8 @@ done:
 
 static uint64_t history_of_longest(const hdl__lane_plan *p)
 {
-    hdl_slot_options o = {.K = p->max_beam, .n_pool = 2 * p->max_beam, .T = p->max_positions, .S = p->max_source,
+    /* the widest pool that patience allows is round(K * patience) + K */
+    hdl_slot_options o = {.K = p->max_beam, .n_pool = (HDL_MAX_BEAM + 1) * p->max_beam, .T = p->max_positions, .S = p->max_source,
                           .flags = HDL_SLOT_ALIGN};
     return hdl_history_layout_of(&o).bytes;
 }
@@ -71,17 +77,6 @@ static void *place(layout *l, size_t n, size_t size)
     return at;
 }
 
-static void place_rows(layout *l, size_t n, hdl__row_arrays *rows)
-{
-    rows->count = place(l, 1, sizeof(int32_t));
-    rows->slot = place(l, n, sizeof(int32_t));
-    rows->beam = place(l, n, sizeof(int32_t));
-    rows->pos = place(l, n, sizeof(int32_t));
-    rows->n_groups = place(l, 1, sizeof(int32_t));
-    rows->group = place(l, n + 1, sizeof(int32_t));
-    rows->view = (hdl_rows){rows->count, rows->slot, rows->beam, rows->pos, rows->n_groups, rows->group};
-}
-
 static int32_t longest_pass(const hdl__lane_plan *p)
 {
     int32_t rows = p->batch_tokens > p->max_source ? p->batch_tokens : p->max_source;
@@ -91,22 +86,18 @@ static int32_t longest_pass(const hdl__lane_plan *p)
 static void place_arrays(layout *l, hdl__lane *lane)
 {
     const hdl__lane_plan *p = &lane->plan;
-    const size_t slots = (size_t)p->n_slots, rows = (size_t)p->max_rows, pass = (size_t)longest_pass(p);
+    const size_t slots = (size_t)p->n_slots, rows = (size_t)p->max_rows;
     hdl_slots *s = &lane->slots;
     s->options = lane->options = place(l, slots, sizeof(hdl_slot_options));
     s->state = lane->state = place(l, slots, sizeof(hdl_slot_state));
     s->token = place(l, slots * HDL_MAX_BEAM, sizeof(int32_t));
     s->sum = place(l, slots * HDL_MAX_BEAM, sizeof(float));
-    s->history_off = lane->history_off = place(l, slots, sizeof(uint64_t));
+    s->history_off = place(l, slots, sizeof(uint64_t));
     s->self_pages = lane->self_pages = place(l, slots * (size_t)p->self_stride, sizeof(int32_t));
-    s->source_pages = lane->source_pages = place(l, slots * (size_t)p->source_stride, sizeof(int32_t));
-    place_rows(l, rows, &lane->rows);
-    place_rows(l, pass, &lane->source_rows);
-    lane->ids = place(l, pass, sizeof(int32_t));
-    lane->ids_pos = place(l, pass, sizeof(int32_t));
-    lane->cu = place(l, pass + 1, sizeof(int32_t));
-    lane->targets = place(l, rows, sizeof(int32_t));
-    lane->logprobs = place(l, rows, sizeof(float));
+    s->source_pages = place(l, slots * (size_t)p->source_stride, sizeof(int32_t));
+    lane->input = place(l, lane->input_bytes + (size_t)lane->writes.capacity * 2 * sizeof(int32_t), 1);
+    lane->encoder_input = place(l, lane->unified ? 0 : lane->input_bytes, 1);
+    lane->logprobs = place(l, (size_t)lane->ring.n * rows, sizeof(float));
     lane->edits.entries = place(l, rows * (size_t)p->edit_stride, sizeof(int32_t));
     lane->edits.n = place(l, rows, sizeof(int32_t));
     lane->candidates.id = place(l, rows * HDL_MAX_CANDIDATES, sizeof(int32_t));
@@ -114,6 +105,19 @@ static void place_arrays(layout *l, hdl__lane *lane)
     lane->candidates.n = place(l, rows, sizeof(int32_t));
     s->history = place(l, p->history_bytes, 1);
     s->side = (const int32_t *)(const void *)s->history;
+}
+
+/* What the sizes of arrays depend on: the device's memory and lag. */
+static void size_passes(const hdl__network *network, hdl__lane *lane)
+{
+    hdl__pass_inputs widest;
+    const int32_t pass = longest_pass(&lane->plan), words = lane->plan.max_rows * WORDS_PER_ROW;
+    lane->unified = hdl__device_unified(network->device);
+    lane->lag = hdl__device_lag(network->device);
+    lane->ring.n = HDL__PASSES_PER_STEP * (lane->lag + 1);
+    hdl__place_inputs(NULL, pass, pass, &widest);
+    lane->input_bytes = widest.bytes;
+    if (!lane->unified) lane->writes.capacity = words < LEAST_WORDS ? LEAST_WORDS : words < MOST_WORDS ? words : MOST_WORDS;
 }
 
 static size_t measure_arrays(const hdl__lane *lane)
@@ -143,7 +147,9 @@ hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator
     /* side data (prefix, suppressed sequences, allowed words) lies in the history range too: at most a few vocabularies */
     p.history_bytes = 2 * history_of_longest(&p) + usual + 16u * (uint64_t)network->output.N;
     p.edit_stride = 2 * p.max_positions + network->output.N;
-    const hdl__lane lane = {.plan = p};
+    p.staging_bytes = (history_of_longest(&p) + usual / STAGED_SHARE) / HDL__RANGE_UNIT * HDL__RANGE_UNIT;
+    hdl__lane lane = {.plan = p};
+    size_passes(network, &lane);
     p.bytes = p.pool_bytes + measure_arrays(&lane) + hdl__hidden_bytes(network, p.max_rows)
               + hdl__hidden_bytes(network, longest_pass(&p));
     *out = p;
@@ -151,23 +157,44 @@ done:
     return status;
 }
 
-static hdl_status reserve_stream(hdl__lane *lane)
+/* The largest shapes of one of the lane's streams; V 0: it makes no logits. */
+static hdl_status reserve_stream(const hdl__lane *lane, hdl_stream *stream, int32_t rows, int32_t V)
 {
     const hdl__network *n = lane->network;
     const hdl__stack_config *e = &n->encoder.config, *d = &n->decoder.config;
     hdl_stream_limits limits = HDL_STREAM_LIMITS_INIT;
     const int32_t E = e->E > d->E ? e->E : d->E, F = e->F > d->F ? e->F : d->F;
-    limits.M = longest_pass(&lane->plan);
+    limits.M = rows;
     limits.K = F > E ? F : E;
     limits.N = 2 * F > 3 * E ? 2 * F : 3 * E;
-    limits.V = n->output.N;
+    limits.V = V;
     limits.Tk = lane->plan.max_positions > lane->plan.max_source ? lane->plan.max_positions : lane->plan.max_source;
     limits.H = e->H > d->H ? e->H : d->H;
     const int32_t De = e->E / e->H, Dd = d->E / d->H;
     limits.D = De > Dd ? De : Dd;
-    return hdl_stream_reserve(lane->stream, &limits);
+    return hdl_stream_reserve(stream, &limits);
 }
 
+/* A device that runs behind the host can encode beside its steps; elsewhere one stream does both. */
+static hdl_status open_streams(hdl__lane *lane)
+{
+    hdl_status status = HDL_OK;
+    hdl_device *device = lane->network->device;
+    const int32_t rows = longest_pass(&lane->plan);
+    HDL_TRY(hdl_stream_create(device, &lane->stream));
+    HDL_TRY(reserve_stream(lane, lane->stream, rows, lane->network->output.N));
+    lane->encoder_stream = lane->stream;
+    HDL_TRY(hdl_event_create(device, &lane->encoded));
+    HDL_TRY(hdl_event_create(device, &lane->written));
+    if (lane->unified) return HDL_OK;
+    lane->encoder_stream = NULL;
+    HDL_TRY(hdl_stream_create(device, &lane->encoder_stream));
+    HDL_TRY(reserve_stream(lane, lane->encoder_stream, rows, 0));
+done:
+    return status;
+}
+
+/* Host tables: seats, residents, pages; where the host cannot touch the device's memory, what it must know of it. */
 static hdl_status open_tables(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
@@ -185,7 +212,13 @@ static hdl_status open_tables(hdl__lane *lane)
     }
     /* page 0 is the scratch page of padding rows and ghosts; low numbers are handed out first, so that few are touched */
     for (int32_t page = p->n_pages - 1; page >= 1; page--) lane->free_pages[lane->n_free_pages++] = page;
-    HDL_TRY(hdl__range_pool_open(p->history_bytes / RANGE_UNIT, p->n_slots, &lane->history));
+    HDL_TRY(hdl__range_pool_open(p->history_bytes / HDL__RANGE_UNIT, p->n_slots, &lane->history));
+    if (lane->unified) return HDL_OK;
+    lane->options = hdl__calloc(slots, sizeof *lane->options);
+    lane->state = hdl__calloc(slots, sizeof *lane->state);
+    lane->self_pages = hdl__calloc(slots * (size_t)p->self_stride, sizeof *lane->self_pages);
+    HDL_CHECK(lane->options != NULL && lane->state != NULL && lane->self_pages != NULL, HDL_ENOMEM,
+              "no memory for what the host knows of %d slots", p->n_slots);
 done:
     return status;
 }
@@ -202,8 +235,8 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     lane->slots.self_stride = plan->self_stride;
     lane->slots.source_stride = plan->source_stride;
     lane->edits.stride = plan->edit_stride;
-    HDL_TRY(hdl_stream_create(network->device, &lane->stream));
-    HDL_TRY(reserve_stream(lane));
+    size_passes(network, lane);
+    HDL_TRY(open_streams(lane));
     HDL_TRY(hdl__hidden_open(network, plan->max_rows, &lane->hidden));
     HDL_TRY(hdl__hidden_open(network, longest_pass(plan), &lane->source_hidden));
     hdl_kv_pool_desc pages = describe_pool(network, plan->n_pages);
@@ -212,15 +245,31 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     HDL_TRY(hdl_device_alloc(network->device, lane->block_bytes, &lane->block));
     l.base = lane->block;
     place_arrays(&l, lane);
+    if (!lane->unified) lane->options = NULL, lane->state = NULL, lane->self_pages = NULL;     /* mirrors take their place */
+    hdl__place_rows(lane->input, plan->max_rows, &lane->rows);
     HDL_TRY(open_tables(lane));
+    HDL_TRY(hdl__writes_open(lane));
+    HDL_TRY(hdl__ring_open(lane));
     HDL_TRY(hdl__lane_record(lane));
 done:
     if (status != HDL_OK) hdl__lane_close(lane);
     return status;
 }
 
+/* What the host knows of the slots, where that is not their own memory. */
+static void free_mirrors(hdl__lane *lane)
+{
+    if (lane->unified) return;
+    hdl__free(lane->options);
+    hdl__free(lane->state);
+    hdl__free(lane->self_pages);
+}
+
 void hdl__lane_close(hdl__lane *lane)
 {
+    /* nothing queued may outlive its memory; a lost stream runs nothing */
+    if (lane->encoder_stream != NULL) (void)hdl_stream_wait(lane->encoder_stream);
+    if (lane->stream != NULL) (void)hdl_stream_wait(lane->stream);
     for (int32_t b = 0; b < HDL_N_BUCKETS; b++)
         for (int with = 0; with < 2; with++) hdl_record_close(lane->recordings[b][with]);
     hdl__range_pool_close(&lane->history);
@@ -231,10 +280,16 @@ void hdl__lane_close(hdl__lane *lane)
     hdl__free(lane->residents);
     hdl__free(lane->seats);
     if (lane->network == NULL) return;
+    hdl__ring_close(lane);
+    hdl__writes_close(lane);
+    free_mirrors(lane);
     hdl_device_free(lane->network->device, lane->block, lane->block_bytes);
     hdl_kv_pool_close(lane->network->device, lane->pool);
     hdl__hidden_close(lane->network, &lane->source_hidden);
     hdl__hidden_close(lane->network, &lane->hidden);
+    hdl_event_close(lane->written);
+    hdl_event_close(lane->encoded);
+    if (lane->encoder_stream != lane->stream) hdl_stream_close(lane->encoder_stream);
     hdl_stream_close(lane->stream);
     *lane = (hdl__lane){0};
 }

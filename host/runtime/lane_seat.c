@@ -4,23 +4,8 @@
 
 #include <string.h>
 
-#define RANGE_UNIT 64u
 /* Prefixes at least this long run as one pass of many rows; shorter ones are forced step by step inside search. */
 #define LONG_PREFIX_TOKENS 8
-
-hdl_status hdl__lane_put(hdl__lane *lane, void *to, const void *from, size_t bytes)
-{
-    hdl_status status = HDL_OK;
-    if (bytes == 0) return HDL_OK;      /* an empty list may have no address */
-    if (hdl__device_unified(lane->network->device)) {
-        memcpy(to, from, bytes);
-        return HDL_OK;
-    }
-    HDL_TRY(hdl_stream_upload(lane->stream, to, from, bytes));
-    HDL_TRY(hdl_stream_wait(lane->stream));
-done:
-    return status;
-}
 
 /* Forced tokens of a child: the sentence's prefix, and the chosen token when it continues an alternative. */
 static int32_t count_forced(const hdl__sentence *s)
@@ -70,17 +55,17 @@ static uint64_t place_lists(const hdl__sentence *s, hdl_slot_options *o, uint64_
 static hdl_status write_lists(hdl__lane *lane, const hdl__sentence *s, int32_t child, const hdl_slot_options *o)
 {
     hdl_status status = HDL_OK;
-    int32_t *side = (int32_t *)(void *)lane->slots.history;
+    const int32_t *side = lane->slots.side;
     const size_t int_bytes = sizeof(int32_t);
-    HDL_TRY(hdl__lane_put(lane, side + o->end_off, s->search->ends, (size_t)o->n_end * int_bytes));
+    HDL_TRY(hdl__lane_write(lane, side + o->end_off, s->search->ends, (size_t)o->n_end * int_bytes));
     if (o->n_prefix > 0) {
-        HDL_TRY(hdl__lane_put(lane, side + o->prefix_off, s->prefix, (size_t)s->n_prefix * int_bytes));
+        HDL_TRY(hdl__lane_write(lane, side + o->prefix_off, s->prefix, (size_t)s->n_prefix * int_bytes));
         if (s->phase == HDL__PHASE_CONTINUE)
-            HDL_TRY(hdl__lane_put(lane, side + o->prefix_off + s->n_prefix, &s->alternative[child], int_bytes));
+            HDL_TRY(hdl__lane_write(lane, side + o->prefix_off + s->n_prefix, &s->alternative[child], int_bytes));
     }
-    HDL_TRY(hdl__lane_put(lane, side + o->suppress_off, s->search->suppress,
+    HDL_TRY(hdl__lane_write(lane, side + o->suppress_off, s->search->suppress,
                           (size_t)s->search->n_suppress_ids * int_bytes));
-    HDL_TRY(hdl__lane_put(lane, side + o->allow_off, s->allow, (size_t)s->n_allow * int_bytes));
+    HDL_TRY(hdl__lane_write(lane, side + o->allow_off, s->allow, (size_t)s->n_allow * int_bytes));
 done:
     return status;
 }
@@ -93,20 +78,59 @@ static int32_t count_bulk(const hdl__sentence *s, const hdl_slot_options *o)
     return o->n_prefix < o->max_length ? o->n_prefix : o->max_length - 1;
 }
 
-static hdl_status write_slot(hdl__lane *lane, int32_t slot, const hdl_slot_options *o, uint64_t history_at,
-                             const hdl_history_layout *layout, int32_t first, float sum)
+/*
+ * What ops may read of a history before search has written it: ancestors, by rows of beams that do not live (the host lists all beams when it
+ * is behind); such rows' tokens, where a rule looks at them; the parents of a prefix that runs as one pass.
+ */
+static hdl_status clear_history(hdl__lane *lane, const uint8_t *history, const hdl_history_layout *at,
+                                const hdl_slot_options *o, int32_t bulk)
 {
-    static const uint8_t zeros[4096];
     hdl_status status = HDL_OK;
-    hdl_slot_state state = {.n_live = 1, .following = 1};
-    uint8_t *ancestors = lane->slots.history + history_at + layout->ancestor;
-    HDL_TRY(hdl__lane_put(lane, &lane->options[slot], o, sizeof *o));
-    HDL_TRY(hdl__lane_put(lane, &lane->state[slot], &state, sizeof state));
-    HDL_TRY(hdl__lane_put(lane, &lane->history_off[slot], &history_at, sizeof history_at));
-    HDL_TRY(hdl__lane_put(lane, &lane->slots.token[slot * HDL_MAX_BEAM], &first, sizeof first));
-    HDL_TRY(hdl__lane_put(lane, &lane->slots.sum[slot * HDL_MAX_BEAM], &sum, sizeof sum));
-    for (uint64_t at = 0, n = layout->bytes - layout->ancestor; at < n; at += sizeof zeros)
-        HDL_TRY(hdl__lane_put(lane, ancestors + at, zeros, (size_t)(n - at < sizeof zeros ? n - at : sizeof zeros)));
+    const bool reads_tokens = (o->repetition_penalty != 1.0f && o->repetition_penalty > 0.0f) || o->ngram > 0;
+    const uint64_t word = sizeof(int32_t);
+    const uint64_t from = bulk > 0 ? at->parent : at->ancestor / word * word, given = word * (uint64_t)bulk * (uint64_t)o->K;
+    HDL_TRY(hdl__lane_zero(lane, history + from, (size_t)(at->bytes - from)));
+    if (lane->lag > 0 && o->K > 1 && reads_tokens)
+        HDL_TRY(hdl__lane_zero(lane, history + at->tok + given, (size_t)(word * (uint64_t)o->T * (uint64_t)o->K - given)));
+done:
+    return status;
+}
+
+/* Tokens that lane_forced.c will run stand as if search had forced them one by one; *last is the input of the first step. */
+static hdl_status write_prefix(hdl__lane *lane, const uint8_t *history, const hdl_history_layout *at,
+                               const hdl_slot_options *o, const hdl__sentence *s, int32_t child, int32_t bulk, int32_t *last)
+{
+    hdl_status status = HDL_OK;
+    const float certain = 0.0f;
+    for (int32_t t = 0; t < bulk; t++) {
+        const size_t place = (size_t)t * (size_t)o->K * sizeof(int32_t);
+        *last = hdl__given_token(s, child, t);
+        HDL_TRY(hdl__lane_write(lane, history + at->tok + place, last, sizeof *last));
+        HDL_TRY(hdl__lane_write(lane, history + at->logprob + place, &certain, sizeof certain));
+    }
+done:
+    return status;
+}
+
+static hdl_status write_slot(hdl__lane *lane, int32_t slot, const hdl_slot_options *o, uint64_t history_at,
+                             const hdl__sentence *s, int32_t child, int32_t bulk)
+{
+    hdl_status status = HDL_OK;
+    const hdl_slots *at = &lane->slots;
+    const hdl_history_layout layout = hdl_history_layout_of(o);
+    const uint8_t *history = at->history + history_at;
+    const float sum = s->phase == HDL__PHASE_CONTINUE ? s->alternative_logprob[child] : 0.0f;
+    const int32_t prefix = s->phase == HDL__PHASE_SCORE ? 0 : bulk;
+    int32_t first = s->start_id;
+    lane->options[slot] = *o;
+    lane->state[slot] = (hdl_slot_state){.t = prefix, .n_live = 1, .following = 1};
+    HDL_TRY(clear_history(lane, history, &layout, o, bulk));
+    HDL_TRY(write_prefix(lane, history, &layout, o, s, child, prefix, &first));
+    HDL_TRY(hdl__lane_write(lane, &at->options[slot], &lane->options[slot], sizeof *o));
+    HDL_TRY(hdl__lane_write(lane, &at->state[slot], &lane->state[slot], sizeof *lane->state));
+    HDL_TRY(hdl__lane_write(lane, &at->history_off[slot], &history_at, sizeof history_at));
+    HDL_TRY(hdl__lane_write(lane, &at->token[slot * HDL_MAX_BEAM], &first, sizeof first));
+    HDL_TRY(hdl__lane_write(lane, &at->sum[slot * HDL_MAX_BEAM], &sum, sizeof sum));
 done:
     return status;
 }
@@ -114,7 +138,8 @@ done:
 static int32_t find_free_slot(const hdl__lane *lane)
 {
     int32_t slot = 0;
-    while (slot < lane->plan.n_slots && lane->seats[slot].resident != NULL) slot++;
+    while (slot < lane->plan.n_slots && (lane->seats[slot].resident != NULL || lane->seats[slot].parting != HDL__STAYS))
+        slot++;
     return slot;
 }
 
@@ -128,20 +153,20 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool *seated)
     const int32_t slot = find_free_slot(lane);
     const hdl_history_layout layout = hdl_history_layout_of(&o);
     const uint64_t lists = place_lists(s, &o, 0);
-    const uint64_t units = (layout.bytes + lists * sizeof(int32_t) + RANGE_UNIT - 1) / RANGE_UNIT;
+    const uint64_t units = (layout.bytes + lists * sizeof(int32_t) + HDL__RANGE_UNIT - 1) / HDL__RANGE_UNIT;
     uint64_t begin;
     *seated = false;
     if (slot == lane->plan.n_slots || lane->rows_reserved + o.K > lane->plan.max_rows) return HDL_OK;
     if (!hdl__range_take(&lane->history, units, &begin)) return HDL_OK;
-    place_lists(s, &o, (begin * RANGE_UNIT + layout.bytes) / sizeof(int32_t));
+    place_lists(s, &o, (begin * HDL__RANGE_UNIT + layout.bytes) / sizeof(int32_t));
     HDL_TRY(write_lists(lane, s, child, &o));
-    const float sum = s->phase == HDL__PHASE_CONTINUE ? s->alternative_logprob[child] : 0.0f;
-    HDL_TRY(write_slot(lane, slot, &o, begin * RANGE_UNIT, &layout, s->start_id, sum));
-    HDL_TRY(hdl__lane_put(lane, lane->source_pages + (size_t)slot * (size_t)lane->plan.source_stride, r->source_pages,
+    const int32_t bulk = count_bulk(s, &o);
+    HDL_TRY(write_slot(lane, slot, &o, begin * HDL__RANGE_UNIT, s, child, bulk));
+    HDL_TRY(hdl__lane_write(lane, lane->slots.source_pages + (size_t)slot * (size_t)lane->plan.source_stride, r->source_pages,
                           (size_t)r->n_source_pages * sizeof(int32_t)));
     lane->seats[slot] = (hdl__seat){.resident = r,
                                     .child = child,
-                                    .forced = count_bulk(s, &o),
+                                    .forced = bulk,
                                     .history_begin = begin,
                                     .history_bytes = units};
     lane->rows_reserved += o.K;
@@ -173,59 +198,4 @@ hdl_status hdl__lane_seat_children(hdl__lane *lane)
     }
 done:
     return status;
-}
-
-/* Gives back what the slot holds. */
-static void clear_seat(hdl__lane *lane, int32_t slot)
-{
-    hdl__seat *seat = &lane->seats[slot];
-    const int32_t *pages = lane->self_pages + (size_t)slot * (size_t)lane->plan.self_stride;
-    for (int32_t i = seat->n_self_pages - 1; i >= 0; i--) lane->free_pages[lane->n_free_pages++] = pages[i];
-    hdl__range_give(&lane->history, seat->history_begin, seat->history_bytes);
-    lane->rows_reserved -= lane->options[slot].K;
-    lane->n_seated--;
-    seat->resident->n_live--;
-    *seat = (hdl__seat){0};
-}
-
-static void free_resident(hdl__lane *lane, hdl__resident *r)
-{
-    for (int32_t i = r->n_source_pages - 1; i >= 0; i--) lane->free_pages[lane->n_free_pages++] = r->source_pages[i];
-    r->n_source_pages = 0;
-    r->n_redo = 0;
-    r->sentence = NULL;
-    if (--lane->n_residents == 0) lane->dry = false;
-}
-
-void hdl__lane_unseat(hdl__lane *lane, int32_t slot)
-{
-    hdl__resident *r = lane->seats[slot].resident;
-    r->redo[r->n_redo++] = lane->seats[slot].child;
-    clear_seat(lane, slot);
-}
-
-void hdl__lane_evict(hdl__lane *lane, hdl__resident *resident)
-{
-    for (int32_t slot = 0; slot < lane->plan.n_slots; slot++)
-        if (lane->seats[slot].resident == resident) clear_seat(lane, slot);
-    free_resident(lane, resident);
-}
-
-void hdl__lane_fail(hdl__lane *lane, hdl__resident *resident, hdl_status why, const char *line)
-{
-    hdl__sentence *sentence = resident->sentence;
-    hdl__sentence_fail(sentence, why, line);
-    hdl__lane_evict(lane, resident);
-    hdl__sentence_complete(lane->translator, sentence, lane);
-}
-
-void hdl__lane_leave(hdl__lane *lane, int32_t slot)
-{
-    hdl__resident *r = lane->seats[slot].resident;
-    hdl__sentence *s = r->sentence;
-    clear_seat(lane, slot);
-    s->n_done++;
-    if (s->n_done < s->n_children) return;
-    free_resident(lane, r);
-    hdl__sentence_complete(lane->translator, s, lane);
 }

@@ -1,4 +1,4 @@
-/* lane_step.c - one decode step: pages, row list, replay, collecting what has finished. */
+/* lane_step.c - one decode step: pages, row list, inputs, replay; and its recording. */
 #include "runtime/lane.h"
 #include "runtime/translator_state.h"
 
@@ -24,6 +24,7 @@ static hdl_status queue_step(hdl__lane *lane, int32_t R, bool with_alignment)
     reduce.out = step.in = lane->candidates;
     reduce.V = n->output.N;
     reduce.E = n->output.K;
+    reduce.act_dtype = n->act;
     HDL_TRY(hdl_logit_edits(lane->stream, &edits));
     HDL_TRY(hdl_logit_reduce(lane->stream, &reduce));
     HDL_TRY(hdl_beam_step(lane->stream, &step));
@@ -50,9 +51,6 @@ done:
 hdl_status hdl__lane_record(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
-    const int32_t none = 0;
-    HDL_TRY(hdl__lane_put(lane, lane->rows.count, &none, sizeof none));
-    HDL_TRY(hdl__lane_put(lane, lane->rows.n_groups, &none, sizeof none));
     const int32_t last = hdl_bucket_index(lane->plan.max_rows);
     for (int32_t bucket = 0; bucket <= last && bucket < HDL_N_BUCKETS; bucket++) {
         HDL_TRY(record_bucket(lane, bucket, false));
@@ -114,6 +112,14 @@ static void make_room(hdl__lane *lane)
         restart(lane, youngest);
 }
 
+/* Pages that come back when what is queued has ended are taken before anybody restarts. */
+static void find_pages(hdl__lane *lane)
+{
+    const hdl_status status = hdl__lane_drain(lane);
+    if (status != HDL_OK) hdl__lane_note_trouble(lane, status);
+    else if (lane->n_free_pages == 0) make_room(lane);
+}
+
 bool hdl__lane_cover(hdl__lane *lane, int32_t slot, int32_t positions)
 {
     hdl__seat *seat = &lane->seats[slot];
@@ -122,77 +128,118 @@ bool hdl__lane_cover(hdl__lane *lane, int32_t slot, int32_t positions)
     int32_t *pages = lane->self_pages + (size_t)slot * (size_t)lane->plan.self_stride;
     while (seat->n_self_pages < needed) {
         if (lane->n_free_pages == 0) {
-            make_room(lane);
-            if (seat->resident == NULL) return false;
+            find_pages(lane);
+            if (seat->resident == NULL || seat->parting != HDL__STAYS || lane->trouble != HDL_OK) return false;
             continue;
         }
-        pages[seat->n_self_pages++] = lane->free_pages[--lane->n_free_pages];
+        int32_t *page = &pages[seat->n_self_pages];
+        *page = lane->free_pages[--lane->n_free_pages];
+        const hdl_status status = hdl__lane_write(lane, &lane->slots.self_pages[page - lane->self_pages], page, sizeof *page);
+        if (status != HDL_OK) hdl__lane_note_trouble(lane, status);
+        seat->n_self_pages++;
     }
-    return true;
+    return lane->trouble == HDL_OK;
+}
+
+/* Whether a slot stands in the next step: not while given tokens are due, nor when all its positions are queued. */
+static bool steps(const hdl__lane *lane, int32_t slot)
+{
+    const hdl__seat *seat = &lane->seats[slot];
+    return seat->resident != NULL && seat->parting == HDL__STAYS && seat->forced == 0
+           && seat->pos < lane->options[slot].max_length;
 }
 
 void hdl__lane_take_pages(hdl__lane *lane)
 {
     for (int32_t slot = 0; slot < lane->plan.n_slots; slot++)
-        if (lane->seats[slot].resident != NULL && lane->seats[slot].forced == 0)
-            hdl__lane_cover(lane, slot, lane->seats[slot].pos + 1);
+        if (steps(lane, slot)) hdl__lane_cover(lane, slot, lane->seats[slot].pos + 1);
 }
 
-/* Rows that a slot brings to the step: one while its prefix is forced and at the first free step, its live beams then. */
+/*
+ * Rows that a slot brings to the step: one while its prefix is forced and at the first free step, its live beams then; all beams when the
+ * host is behind and cannot know how many live.
+ */
 static int32_t rows_of(const hdl__lane *lane, int32_t slot)
 {
-    if (hdl__device_lag(lane->network->device) == 0) return lane->state[slot].n_live;
+    if (lane->lag == 0) return lane->state[slot].n_live;
     const hdl_slot_options *o = &lane->options[slot];
     const int32_t first_free = o->prefix_bias == 0.0f ? o->n_prefix : 0;
     return lane->seats[slot].pos <= first_free ? 1 : o->K;
 }
 
-static int32_t list_rows(hdl__lane *lane, bool *with_alignment)
+/* Row list of the step and its parts; `n_slots` ends after the highest slot. */
+static int32_t list_rows(hdl__lane *lane, hdl__pass *pass, const hdl__row_arrays *rows, int32_t *n_slots, bool *with_alignment)
 {
-    hdl__row_arrays *rows = &lane->rows;
     int32_t count = 0, groups = 0;
     *with_alignment = false;
     for (int32_t slot = 0; slot < lane->plan.n_slots; slot++) {
-        const hdl__seat *seat = &lane->seats[slot];
-        if (seat->resident == NULL || seat->forced != 0) continue;
+        if (!steps(lane, slot)) continue;
+        hdl__seat *seat = &lane->seats[slot];
+        const int32_t n = rows_of(lane, slot);
+        pass->parts[groups] = (hdl__part){slot, count, seat->pos, n};
         rows->group[groups++] = count;
         if ((lane->options[slot].flags & HDL_SLOT_ALIGN) != 0) *with_alignment = true;
-        const int32_t n = rows_of(lane, slot);
         for (int32_t beam = 0; beam < n; beam++, count++) {
             rows->slot[count] = slot;
             rows->beam[count] = beam;
             rows->pos[count] = seat->pos;
         }
+        *n_slots = slot + 1;
     }
     rows->group[groups] = count;
     *rows->n_groups = groups;
     *rows->count = count;
+    pass->n_parts = groups;
     return count;
 }
 
-static void collect(hdl__lane *lane)
+/* The rows stand in a queued step: their slots are one position further, and belong to it until it has ended. */
+static void advance(hdl__lane *lane, const hdl__pass *pass)
 {
-    for (int32_t g = 0; g < *lane->rows.n_groups; g++) {
-        const int32_t slot = lane->rows.slot[lane->rows.group[g]];
-        if (lane->seats[slot].resident == NULL) continue;       /* a sibling's failure has taken the sentence out */
-        lane->seats[slot].pos++;
-        if (lane->state[slot].done) hdl__lane_finish(lane, slot);
+    for (int32_t i = 0; i < pass->n_parts; i++) {
+        hdl__seat *seat = &lane->seats[pass->parts[i].slot];
+        seat->pos++;
+        seat->last_pass = seat->resident->last_pass = lane->ring.queued;
     }
+}
+
+static hdl_status queue_pass(hdl__lane *lane, bool *queued)
+{
+    hdl_status status = HDL_OK;
+    hdl__pass *pass = NULL;
+    hdl__row_arrays rows;
+    bool with_alignment;
+    int32_t n_slots = 0;
+    *queued = false;
+    HDL_TRY(hdl__lane_begin_pass(lane, HDL__PASS_STEP, &pass));
+    const size_t bytes = hdl__place_rows(pass->input, lane->plan.max_rows, &rows);
+    const int32_t count = list_rows(lane, pass, &rows, &n_slots, &with_alignment);
+    if (count == 0) return HDL_OK;
+    HDL_TRY(hdl__lane_send(lane, pass, bytes));
+    HDL_TRY(hdl_record_replay(lane->stream, lane->recordings[hdl_bucket_index(count)][with_alignment]));
+    if (!lane->unified)
+        HDL_TRY(hdl_stream_download(lane->stream, pass->state, lane->slots.state, (size_t)n_slots * sizeof *pass->state));
+    HDL_TRY(hdl__lane_end_pass(lane, pass));
+    advance(lane, pass);
+    lane->stats.steps++;
+    lane->stats.rows += (uint64_t)count;
+    *queued = true;
+done:
+    return status;
 }
 
 hdl_status hdl__lane_run_step(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
-    bool with_alignment;
+    bool queued;
     hdl__lane_take_pages(lane);
-    const int32_t count = list_rows(lane, &with_alignment);
-    if (count == 0) return HDL_OK;
-    const int32_t bucket = hdl_bucket_index(count);
-    HDL_TRY(hdl_record_replay(lane->stream, lane->recordings[bucket][with_alignment]));
-    HDL_TRY(hdl_stream_wait(lane->stream));
-    lane->stats.steps++;
-    lane->stats.rows += (uint64_t)count;
-    collect(lane);
+    HDL_TRY(queue_pass(lane, &queued));
+    if (queued) {
+        HDL_TRY(hdl__lane_catch_up(lane));
+    } else if (lane->ring.queued > lane->ring.seen || lane->n_parting > 0) {    /* nothing to do but to wait for what is queued */
+        if (lane->ring.queued == lane->ring.seen) HDL_TRY(hdl__lane_mark(lane));
+        HDL_TRY(hdl__lane_see_oldest(lane));
+    }
 done:
     return status;
 }

@@ -78,6 +78,12 @@ typedef struct hdl__sentence {
     int64_t            deadline_us;     /* monotonic; 0: none */
 } hdl__sentence;
 
+/* The token given at a position: of the sentence's prefix, then (alternatives) the chosen one. */
+static inline int32_t hdl__given_token(const hdl__sentence *s, int32_t child, int32_t i)
+{
+    return i < s->n_prefix ? s->prefix[i] : s->alternative[child];
+}
+
 /* Microseconds of the monotonic clock. */
 int64_t hdl__now_us(void);
 

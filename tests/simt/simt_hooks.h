@@ -1,0 +1,52 @@
+/*
+ * simt_hooks.h - what libheddle-simt.so exports for tests, beside the backend's own entry.
+ */
+#ifndef HEDDLE_SIMT_HOOKS_H
+#define HEDDLE_SIMT_HOOKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIMT_EXPORT __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The call number `after` (0: the next) of `function` fails with `error` and does nothing. A function is an entry of the
+ * runtime ("cudaMalloc"), or "kernel" or "copy": then queued work of that kind fails when it runs, as a device error does.
+ */
+SIMT_EXPORT void simt_fail_next(const char *function, int error, int after);
+
+/* Drops queued work, forgets faults, device errors and failures asked for. Memory, streams and graphs stay. */
+SIMT_EXPORT void simt_reset(void);
+
+/* Faults so far; the line of the first since simt_reset, and its length without the 0. Quiet: faults are not printed. */
+SIMT_EXPORT uint64_t simt_faults(void);
+SIMT_EXPORT size_t   simt_first_fault(char *line, size_t line_bytes);
+SIMT_EXPORT void     simt_set_quiet(int on);
+
+/* 1 to 4 devices; 0: a driver without a device; -1: no driver. */
+SIMT_EXPORT void simt_set_devices(int count);
+
+/* How queued work is ordered: "lazy", "random", "eager", or NULL: drawn from the seed. */
+SIMT_EXPORT void simt_set_streams(uint64_t seed, const char *policy);
+
+/* How the threads of a grid are ordered: "forward", "reverse", "random", "ahead", "starved", or NULL: drawn for each launch. */
+SIMT_EXPORT void simt_set_schedule(uint64_t seed, const char *policy);
+
+/* The last two graphs that were instantiated: 0 when every launch has equal arguments; else a fault names the first that differs. */
+SIMT_EXPORT int simt_compare_recordings(void);
+
+/* Bytes in use on a device, and calls of cudaMalloc and cudaMallocHost since the start. */
+SIMT_EXPORT size_t   simt_used_bytes(int device);
+SIMT_EXPORT uint64_t simt_allocations(void);
+
+/* Kernels that have run since the start. */
+SIMT_EXPORT uint64_t simt_launches(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HEDDLE_SIMT_HOOKS_H */

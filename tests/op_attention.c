@@ -1,4 +1,4 @@
-/* op_attention.c - attention in double and naively in f32, one query at a time. */
+/* op_attention.c - attention in double and naively in low precision, one query at a time. */
 #include "op_attention.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ void op_attend_double(const op_query *query, double *out, double *probs)
     }
 }
 
-static void attend_float(const op_query *query, float *out)
+static void attend_float(const op_world *w, const op_query *query, float *out)
 {
     float p[OP_MAX_KEYS], max = -INFINITY, sum = 0.0f;
     for (int32_t j = 0; j < query->n_keys; j++) {
@@ -31,21 +31,38 @@ static void attend_float(const op_query *query, float *out)
         if (p[j] > max) max = p[j];
     }
     for (int32_t j = 0; j < query->n_keys; j++) sum += p[j] = expf(p[j] - max);
+    for (int32_t j = 0; j < query->n_keys; j++) p[j] /= sum;
+    op_act_round(w, p, (size_t)query->n_keys);
     for (int32_t d = 0; d < query->D; d++) out[d] = 0.0f;
     for (int32_t j = 0; j < query->n_keys; j++)
-        for (int32_t d = 0; d < query->D; d++) out[d] += p[j] / sum * query->v[j][d];
+        for (int32_t d = 0; d < query->D; d++) out[d] += p[j] * query->v[j][d];
+    op_act_round(w, out, (size_t)query->D);
 }
 
-void op_attend_compare(const op_query *query, const float *out, op_error *error)
+/* As op_noise, of values in act. */
+static double act_noise(const op_world *w, const double *expected, size_t n)
+{
+    double worst = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        float raised = (float)expected[i] + 0.3f;
+        op_act_round(w, &raised, 1);
+        float back = raised - 0.3f;
+        op_act_round(w, &back, 1);
+        worst = fmax(worst, fabs((double)back - expected[i]));
+    }
+    return 2.0 * worst;
+}
+
+void op_attend_compare(const op_world *w, const op_query *query, const float *out, op_attend_error *error)
 {
     double expected[OP_MAX_D];
     float naive[OP_MAX_D];
     op_attend_double(query, expected, NULL);
-    attend_float(query, naive);
+    attend_float(w, query, naive);
     const size_t D = (size_t)query->D;
     error->found = fmax(error->found, op_worst(out, expected, D));
     error->naive = fmax(error->naive, op_worst(naive, expected, D));
-    error->noise = fmax(error->noise, op_noise(expected, D));
+    error->noise = fmax(error->noise, act_noise(w, expected, D));
 }
 
-bool op_error_is_small(const op_error *error) { return error->found <= 2.0 * error->naive + error->noise; }
+bool op_attend_is_small(const op_attend_error *error) { return error->found <= 2.0 * error->naive + error->noise; }

@@ -1,4 +1,4 @@
-/* op_attention.h - attention in double, and naively in f32, for one query; the bound of docs/numerics.md's rule for a set of them. */
+/* op_attention.h - attention in double, and naively in low precision, for one query; their bound (docs/numerics.md). */
 #ifndef HEDDLE_TESTS_OP_ATTENTION_H
 #define HEDDLE_TESTS_OP_ATTENTION_H
 
@@ -17,10 +17,11 @@ typedef struct op_query {
 /* out f64 [D], probs f64 [n_keys] (or NULL); zero keys give 0. */
 void op_attend_double(const op_query *query, double *out, double *probs);
 
-/* Error so far: of what was found, and of the naive f32 computation. */
-typedef struct op_error { double found, naive, noise; } op_error;
+/* Error so far: of what was found, and of the naive computation: f32 scores, weights and result rounded to act. */
+typedef struct op_attend_error { double found, naive, noise; } op_attend_error;
 
-void op_attend_compare(const op_query *query, const float *out, op_error *error);    /* adds one result */
-bool op_error_is_small(const op_error *error);      /* found <= 2 naive + noise */
+/* Adds one result. */
+void op_attend_compare(const op_world *w, const op_query *query, const float *out, op_attend_error *error);
+bool op_attend_is_small(const op_attend_error *error);      /* found <= 2 naive + noise */
 
 #endif

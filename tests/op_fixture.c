@@ -16,27 +16,75 @@ const char *op_isa_name(hdl_isa isa)
     return isa == HDL_ISA_PLAIN ? "plain" : isa == HDL_ISA_AVX2 ? "avx2" : isa == HDL_ISA_AVX512 ? "avx512" : "auto";
 }
 
-bool op_open(op_world *w, hdl_isa isa, uint64_t seed)
+static const struct { const char *name, *library; hdl_isa isa; hdl_compute compute; hdl_dtype act; } places[] = {
+    [OP_PLAIN] = {"plain", NULL, HDL_ISA_PLAIN, HDL_COMPUTE_F32, HDL_F32},
+    [OP_AVX2] = {"avx2", NULL, HDL_ISA_AVX2, HDL_COMPUTE_F32, HDL_F32},
+    [OP_AVX512] = {"avx512", NULL, HDL_ISA_AVX512, HDL_COMPUTE_F32, HDL_F32},
+    [OP_SIMT_F32] = {"simt f32", "simt", HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
+    [OP_SIMT_BF16] = {"simt bf16", "simt", HDL_ISA_AUTO, HDL_COMPUTE_BF16, HDL_BF16},
+    [OP_CUDA_F32] = {"cuda f32", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
+    [OP_CUDA_BF16] = {"cuda bf16", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_BF16, HDL_BF16},
+    [OP_CPU_AUTO] = {"auto", NULL, HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
+};
+
+const char *op_place_name(op_place place) { return places[place].name; }
+
+/* A test that cannot go on: the line says why, and the process ends so that the test fails. */
+static void stop_unless(const op_world *w, bool fine, const char *what)
+{
+    if (fine) return;
+    printf("%s: %s failed: %s\n", op_place_name(w->place), what, op_error(w));
+    fflush(stdout);
+    abort();
+}
+
+bool op_open_at(op_world *w, op_place place, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
-    w->backend = hdl__cpu_backend();
-    w->isa = isa;
+    w->place = place;
+    w->isa = places[place].isa;
+    w->compute = places[place].compute;
+    w->act = places[place].act;
     w->random = seed;
+    w->backend = places[place].library != NULL ? op_library(places[place].library) : hdl__cpu_backend();
+    if (w->backend == NULL) return false;
     hdl_device_options options = HDL_DEVICE_OPTIONS_INIT;
-    options.isa = isa;
+    options.isa = w->isa;
     options.products = HDL_PRODUCTS_OWN;
-    if (w->backend->open(0, &options, NULL, &w->device) != HDL_OK) {
-        printf("skipped: no %s here\n", op_isa_name(isa));
+    if (w->backend->open(0, &options, &op_services, &w->device) != HDL_OK) {
+        printf("skipped: no %s here: %s\n", op_place_name(place), op_error(w));
         return false;
     }
-    if (w->backend->stream_create(w->device, &w->stream) != HDL_OK) abort();
-    printf("%s, seed %llu\n", op_isa_name(isa), (unsigned long long)seed);
+    stop_unless(w, w->backend->stream_create(w->device, &w->stream) == HDL_OK, "stream");
+    printf("%s, seed %llu\n", op_place_name(place), (unsigned long long)seed);
     return true;
+}
+
+bool op_open(op_world *w, hdl_isa isa, uint64_t seed)
+{
+    for (int place = 0; place <= OP_CPU_AUTO; place++)
+        if (place != OP_N_PLACES && places[place].library == NULL && places[place].isa == isa)
+            return op_open_at(w, (op_place)place, seed);
+    return false;
+}
+
+const char *op_error(const op_world *w) { return op_on_cpu(w) ? hdl_error_detail() : op_services_line(); }
+
+void op_schedule(op_world *w, uint64_t seed)
+{
+    if (!op_on_simt(w)) return;
+    static const char *const hooks[] = {"simt_set_schedule", "simt_set_streams"};
+    for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++) {
+        void *symbol = op_symbol("simt", hooks[i]);
+        void (*set)(uint64_t, const char *) = NULL;
+        memcpy(&set, &symbol, sizeof set);
+        if (set != NULL) set(seed, NULL);
+    }
 }
 
 void op_reserve(op_world *w, const hdl_stream_limits *limits)
 {
-    if (w->backend->stream_reserve(w->stream, limits) != HDL_OK) abort();
+    stop_unless(w, w->backend->stream_reserve(w->stream, limits) == HDL_OK, "reserve");
 }
 
 void op_close(op_world *w)
@@ -63,21 +111,80 @@ void *op_host(op_world *w, size_t bytes) { return keep_block(w, calloc(1, bytes 
 void *op_device(op_world *w, const void *host, size_t bytes)
 {
     void *block = NULL;
-    if (w->backend->alloc(w->device, bytes, &block) != HDL_OK) abort();
+    stop_unless(w, w->backend->alloc(w->device, bytes, &block) == HDL_OK, "alloc");
     if (host != NULL) op_send(w, block, host, bytes);
     return keep_block(w, block, bytes, false);
 }
 
 void op_send(op_world *w, void *device, const void *host, size_t bytes)
 {
-    if (w->backend->upload(w->stream, device, host, bytes) != HDL_OK) abort();
-    w->backend->stream_wait(w->stream);
+    stop_unless(w, w->backend->upload(w->stream, device, host, bytes) == HDL_OK, "upload");
+    stop_unless(w, w->backend->stream_wait(w->stream) == HDL_OK, "wait");
 }
 
 void op_fetch(op_world *w, void *host, const void *device, size_t bytes)
 {
-    if (w->backend->download(w->stream, host, device, bytes) != HDL_OK) abort();
-    w->backend->stream_wait(w->stream);
+    stop_unless(w, w->backend->download(w->stream, host, device, bytes) == HDL_OK, "download");
+    stop_unless(w, w->backend->stream_wait(w->stream) == HDL_OK, "wait");
+}
+
+/* To the nearest bf16, ties to even, as bits; the tests' numbers are finite or infinite or NaN with its high bit set. */
+static uint16_t bf16_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value) return (uint16_t)(bits >> 16);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+static float of_bf16(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float round_act(const op_world *w, float value)
+{
+    return w->act == HDL_BF16 ? of_bf16(bf16_of(value)) : value;
+}
+
+void op_act_round(const op_world *w, float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) values[i] = round_act(w, values[i]);
+}
+
+void *op_act(op_world *w, float *host, size_t n)
+{
+    void *device = op_device(w, NULL, op_act_bytes(w, n));
+    if (host != NULL) op_act_send(w, device, host, n);
+    return device;
+}
+
+void op_act_send(op_world *w, void *device, float *host, size_t n)
+{
+    op_act_round(w, host, n);
+    if (w->act == HDL_F32) {
+        op_send(w, device, host, n * sizeof *host);
+        return;
+    }
+    uint16_t *halves = malloc(n * sizeof *halves + 1);
+    for (size_t i = 0; i < n; i++) halves[i] = bf16_of(host[i]);
+    op_send(w, device, halves, n * sizeof *halves);
+    free(halves);
+}
+
+void op_act_fetch(op_world *w, float *host, const void *device, size_t n)
+{
+    if (w->act == HDL_F32) {
+        op_fetch(w, host, device, n * sizeof *host);
+        return;
+    }
+    uint16_t *halves = malloc(n * sizeof *halves + 1);
+    op_fetch(w, halves, device, n * sizeof *halves);
+    for (size_t i = 0; i < n; i++) host[i] = of_bf16(halves[i]);
+    free(halves);
 }
 
 /* splitmix64 (Steele, Lea and Flood 2014) */
@@ -135,6 +242,18 @@ double op_noise(const double *expected, size_t n)
     return 2.0 * worst;
 }
 
+double op_bound(const op_world *w, float *naive, const double *expected, size_t n)
+{
+    op_act_round(w, naive, n);
+    double noise = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        const volatile float raised = round_act(w, (float)expected[i] + 0.3f), back = round_act(w, raised - 0.3f);
+        const double error = fabs((double)back - expected[i]);
+        if (error > noise) noise = error;
+    }
+    return 2.0 * (op_worst(naive, expected, n) + noise);
+}
+
 hdl_weight *op_pack(op_world *w, const float *data, int32_t N, int32_t K, hdl_compute compute)
 {
     const hdl_pack_part part = {data, HDL_F32, N, 0, NULL, 0};
@@ -145,6 +264,6 @@ hdl_weight *op_pack(op_world *w, const float *data, int32_t N, int32_t K, hdl_co
     args.N = N;
     args.K = K;
     args.compute = compute;
-    if (w->backend->pack(w->device, &args, &weight) != HDL_OK) abort();
+    stop_unless(w, w->backend->pack(w->device, &args, &weight) == HDL_OK, "pack");
     return weight;
 }

@@ -1,7 +1,9 @@
 /*
- * op_fixture.h - what the tests of ops share: a backend opened with one instruction set, numbers, slots, rows.
+ * op_fixture.h - what the tests of ops share: a backend opened in one of its places, numbers, slots, rows.
  *
- * Everything passes through device memory and the backend table, so that the same checks serve every backend whose activations are f32.
+ * Everything passes through device memory and the backend table, so that the same checks serve every backend. Hidden
+ * rows ("act") are f32 or bf16, as the place says: op_act rounds the test's own numbers before they are sent, so that a
+ * reference computes from what the op reads, and op_act_fetch widens what it wrote.
  */
 #ifndef HEDDLE_TESTS_OP_FIXTURE_H
 #define HEDDLE_TESTS_OP_FIXTURE_H
@@ -13,11 +15,20 @@
 
 enum { OP_MAX_BLOCKS = 1024, OP_MAX_SLOTS = 8, OP_MAX_SIDE = 512 };
 
+/* Where an op runs: the CPU backend on one instruction set, or a library of the build folder under one compute type. */
+typedef enum op_place {
+    OP_PLAIN, OP_AVX2, OP_AVX512, OP_SIMT_F32, OP_SIMT_BF16, OP_CUDA_F32, OP_CUDA_BF16, OP_N_PLACES,
+    OP_CPU_AUTO         /* the CPU's best; not among those that a loop visits */
+} op_place;
+
 typedef struct op_world {
     const hdl_backend  *backend;
     hdl_backend_device *device;
     hdl_backend_stream *stream;
-    hdl_isa             isa;
+    op_place            place;
+    hdl_compute         compute;    /* of weights: F32 or BF16 */
+    hdl_dtype           act;        /* of hidden rows, keys and values under it */
+    hdl_isa             isa;        /* of the CPU backend */
     uint64_t            random;
     int                 n_blocks;
     struct { void *block; size_t bytes; bool host; } blocks[OP_MAX_BLOCKS];
@@ -28,8 +39,17 @@ typedef struct op_world {
 extern const hdl_isa op_isas[OP_N_ISA];
 const char          *op_isa_name(hdl_isa isa);
 
-/* False, with a line that says skipped, when this processor lacks `isa`. Prints the seed. */
-bool op_open(op_world *w, hdl_isa isa, uint64_t seed);
+const char *op_place_name(op_place place);
+static inline bool op_on_simt(const op_world *w) { return w->place == OP_SIMT_F32 || w->place == OP_SIMT_BF16; }
+static inline bool op_on_cpu(const op_world *w) { return w->place <= OP_AVX512 || w->place == OP_CPU_AUTO; }
+
+/* False, with a line that says skipped, when the processor, the library or the device is not there. Prints the seed. */
+bool op_open_at(op_world *w, op_place place, uint64_t seed);
+bool op_open(op_world *w, hdl_isa isa, uint64_t seed);  /* on the CPU */
+/* Another order of threads, blocks and queued work; only the stand-in has one. */
+void op_schedule(op_world *w, uint64_t seed);
+/* The detail line of the last failure in this world. */
+const char *op_error(const op_world *w);
 void op_reserve(op_world *w, const hdl_stream_limits *limits);
 void op_close(op_world *w);
 
@@ -38,6 +58,13 @@ void *op_host(op_world *w, size_t bytes);
 void *op_device(op_world *w, const void *host, size_t bytes);
 void  op_send(op_world *w, void *device, const void *host, size_t bytes);
 void  op_fetch(op_world *w, void *host, const void *device, size_t bytes);
+
+/* n elements of the world's act dtype: rounds `host` to it where it lies, then as op_device, op_send, op_fetch. */
+void *op_act(op_world *w, float *host, size_t n);
+void  op_act_send(op_world *w, void *device, float *host, size_t n);
+void  op_act_fetch(op_world *w, float *host, const void *device, size_t n);
+void  op_act_round(const op_world *w, float *values, size_t n);
+static inline size_t op_act_bytes(const op_world *w, size_t n) { return n * (w->act == HDL_F32 ? 4 : 2); }
 
 double   op_uniform(op_world *w);               /* [0, 1) */
 float    op_normal(op_world *w);
@@ -49,6 +76,11 @@ float   *op_copies(op_world *w, size_t n, float value);
 double op_worst(const float *found, const double *expected, size_t n);
 /* Twice the rounding noise of the values themselves: 2 max |(x + 0.3 - 0.3) - x| in f32. */
 double op_noise(const double *expected, size_t n);
+/*
+ * What an error may be (docs/numerics.md): twice that of the naive f32 computation `naive`, which is rounded to act
+ * here, and twice the rounding noise of the values in act.
+ */
+double op_bound(const op_world *w, float *naive, const double *expected, size_t n);
 
 /* Slots: host copies, and the record of device pointers. Set the host copies, then op_slots_send. */
 typedef struct op_slots {
@@ -86,5 +118,13 @@ void    op_rows_send(op_world *w, op_rows *r);
 
 /* Weights [N, K] of f32, packed. */
 hdl_weight *op_pack(op_world *w, const float *data, int32_t N, int32_t K, hdl_compute compute);
+
+/* op_backends.c: the table of "simt" or "cuda" from the build folder (NULL after a line that says skipped), and what it
+ * is lent. */
+const hdl_backend            *op_library(const char *name);
+extern const hdl_backend_host op_services;
+/* A function that the library exports beside the table, or NULL. */
+void       *op_symbol(const char *name, const char *symbol);
+const char *op_services_line(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * test_attention_pages.c - decode attention over self and source pages against double: ancestors, mixed beams, done slots,
- * poisoned pages, probabilities, alignment rows, the same bits alone and among others.
+ * test_attention_pages.c - decode attention over self and source pages against double: ancestors, mixed beams, done
+ * slots, poisoned pages, probabilities, alignment rows; the same bits alone, in any bucket, under any schedule.
  */
 #include "op_attention.h"
 
@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { LAYERS = 2, LAYER = 1, T = 140, MAX_ROWS = 256, LDP = 200 };
+enum { LAYERS = 2, LAYER = 1, T = 140, MAX_ROWS = 256, LDP = 200, PAD = 8, SEEDS = 8 };
+enum { MANY_ROWS = 4096, FEW_ROWS = 132 };      /* buckets that share out the keys otherwise; FEW on the stand-in */
 
 typedef struct page_row {
     int32_t D, H, Hkv, n;
@@ -25,6 +26,8 @@ static const page_row table[] = {
     {40, 2, 1, 2, {2, 6}, {13, 2}, {21, 7}, 1, 1},
     {128, 2, 2, 2, {4, 1}, {15, 16}, {15, 160}, 0, 2},
     {256, 1, 1, 2, {2, 3}, {8, 9}, {5, 31}, 0, 1},
+    {96, 2, 2, 1, {2}, {5}, {47}, 1, 1},
+    {32, 20, 1, 1, {2}, {40}, {33}, 19, 1},                 /* more heads of a group than rows of a tile */
 };
 
 /* All keys and values ever written, by slot; and what reads them. */
@@ -32,7 +35,7 @@ typedef struct page_case {
     const page_row *row;
     op_slots        slots;
     hdl_kv_pool    *pool;
-    int32_t         E, Ekv;
+    int32_t         E, Ekv, ld;     /* row stride of q and out: aligned to 16 bytes, or not */
     float          *self_k[OP_MAX_SLOTS], *self_v[OP_MAX_SLOTS];        /* f32 [T * K, Ekv] */
     float          *source_k[OP_MAX_SLOTS], *source_v[OP_MAX_SLOTS];    /* f32 [S, Ekv] */
 } page_case;
@@ -40,7 +43,7 @@ typedef struct page_case {
 /* Appends rows (slot, beam, pos) with the keys that belong there, or NaN. */
 static void append(op_world *w, page_case *c, hdl_key_source keys, op_rows *rows, bool poison)
 {
-    const size_t Ekv = (size_t)c->Ekv, bytes = (size_t)rows->n * Ekv * sizeof(float);
+    const size_t Ekv = (size_t)c->Ekv, n = (size_t)rows->n * Ekv;
     float *k = op_copies(w, (size_t)rows->n * Ekv, NAN), *v = op_copies(w, (size_t)rows->n * Ekv, NAN);
     for (int32_t i = 0; i < rows->n && !poison; i++) {
         const int32_t s = rows->slot[i];
@@ -51,8 +54,8 @@ static void append(op_world *w, page_case *c, hdl_key_source keys, op_rows *rows
     }
     op_rows_send(w, rows);
     const hdl_cache_append_args a = {
-        sizeof a, keys, op_device(w, k, bytes), op_device(w, v, bytes), c->Ekv, c->pool, LAYER, &c->slots.at, &rows->at,
-        rows->n, c->row->Hkv, c->row->D, HDL_F32
+        sizeof a, keys, op_act(w, k, n), op_act(w, v, n), c->Ekv, c->pool, LAYER, &c->slots.at, &rows->at,
+        rows->n, c->row->Hkv, c->row->D, w->act
     };
     cr_assert_eq(w->backend->cache_append(w->stream, &a), HDL_OK);
 }
@@ -70,11 +73,12 @@ static int32_t self_key_row(page_case *c, int32_t s, int32_t beam, int32_t p)
     return p * c->row->K[s] + (p < c->row->pos[s] ? ancestor_row(c, s, beam)[p] : beam);
 }
 
-/* Every key row of every page is NaN, except those that some path or source uses. */
+/* Every key row is NaN, except those that some path or source uses; on the stand-in, for time, of source pages only. */
 static void fill_pages(op_world *w, page_case *c)
 {
     const page_row *row = c->row;
-    op_rows nan_self = op_rows_make(w, OP_MAX_SLOTS * HDL_MAX_BEAM * T), nan_source = op_rows_make(w, OP_MAX_SLOTS * 256);
+    op_rows nan_self = op_rows_make(w, OP_MAX_SLOTS * HDL_MAX_BEAM * T);
+    op_rows nan_source = op_rows_make(w, OP_MAX_SLOTS * 256);
     op_rows self = op_rows_make(w, OP_MAX_SLOTS * HDL_MAX_BEAM * T), source = op_rows_make(w, OP_MAX_SLOTS * 256);
     for (int32_t s = 0; s < row->n; s++) {
         const int32_t K = row->K[s];
@@ -89,7 +93,7 @@ static void fill_pages(op_world *w, page_case *c)
                 if (used) op_row_add(&self, s, key - p * K, p);
             }
     }
-    append(w, c, HDL_KEYS_SELF_PAGES, &nan_self, true);
+    if (!op_on_simt(w)) append(w, c, HDL_KEYS_SELF_PAGES, &nan_self, true);
     append(w, c, HDL_KEYS_SELF_PAGES, &self, false);
     append(w, c, HDL_KEYS_SOURCE_PAGES, &nan_source, true);
     append(w, c, HDL_KEYS_SOURCE_PAGES, &source, false);
@@ -101,6 +105,7 @@ static void make_case(op_world *w, page_case *c, const page_row *row)
     c->row = row;
     c->E = row->H * row->D;
     c->Ekv = row->Hkv * row->D;
+    c->ld = c->E + (row->n == 2 ? 3 : PAD);
     c->slots.n = row->n;
     for (int32_t s = 0; s < row->n; s++) {
         c->slots.options[s] = op_options(row->K[s], T, row->S[s]);
@@ -109,8 +114,12 @@ static void make_case(op_world *w, page_case *c, const page_row *row)
         c->self_v[s] = op_normals(w, (size_t)(T * row->K[s] * c->Ekv));
         c->source_k[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
         c->source_v[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
+        op_act_round(w, c->self_k[s], (size_t)(T * row->K[s] * c->Ekv));
+        op_act_round(w, c->self_v[s], (size_t)(T * row->K[s] * c->Ekv));
+        op_act_round(w, c->source_k[s], (size_t)(row->S[s] * c->Ekv));
+        op_act_round(w, c->source_v[s], (size_t)(row->S[s] * c->Ekv));
     }
-    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D, HDL_F32};
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D, w->act};
     cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &c->pool), HDL_OK);
     for (int32_t s = 0; s < row->n; s++)
         for (int32_t b = 0; b < row->K[s]; b++)
@@ -119,9 +128,9 @@ static void make_case(op_world *w, page_case *c, const page_row *row)
     fill_pages(w, c);
 }
 
-/* The step's rows of slots first .. first + n, then two rows past the count. */
-static void run_step(op_world *w, page_case *c, hdl_key_source keys, const float *q, int32_t first, int32_t n, float *out,
-                     float *probs)
+/* The step's rows of slots first .. first + n, in a bucket of M rows, of which two past the count are looked at. */
+static void run_step(op_world *w, page_case *c, hdl_key_source keys, float *q, int32_t first, int32_t n, int32_t M,
+                     float *out, float *probs)
 {
     const page_row *row = c->row;
     op_rows rows = op_rows_make(w, MAX_ROWS);
@@ -130,21 +139,24 @@ static void run_step(op_world *w, page_case *c, hdl_key_source keys, const float
     for (int32_t s = first; s < first + n; s++)
         for (int32_t b = 0; b < row->K[s]; b++) op_row_add(&rows, s, b, row->pos[s]);
     op_rows_send(w, &rows);
-    const size_t M = (size_t)rows.n + 2, E = (size_t)c->E;
-    float *marks = op_copies(w, M * (E + LDP), 77.0f);
+    const size_t shown = (size_t)rows.n + 2, ld = (size_t)c->ld;
+    float *marks = op_copies(w, shown * (ld + LDP), 77.0f);
     hdl_attention_args a = {
-        .struct_bytes = sizeof a, .keys = keys, .q = op_device(w, q + (size_t)skip * E, (size_t)rows.n * E * sizeof(float)),
-        .ldq = c->E, .out = op_device(w, marks, M * E * sizeof(float)), .ldo = c->E, .M = (int32_t)M, .H = row->H,
+        .struct_bytes = sizeof a, .keys = keys, .q = op_act(w, q + (size_t)skip * ld, (size_t)rows.n * ld),
+        .ldq = c->ld, .out = op_act(w, marks, shown * ld), .ldo = c->ld, .M = M > 0 ? M : (int32_t)shown, .H = row->H,
         .Hkv = row->Hkv, .D = row->D, .scale = 1.0f / sqrtf((float)row->D), .pool = c->pool, .layer = LAYER,
-        .slots = &c->slots.at, .rows = &rows.at, .probs = op_device(w, marks, M * LDP * sizeof(float)), .ldp = LDP,
-        .probs_first = row->probs_first, .probs_heads = row->probs_heads, .keep_alignment = keys == HDL_KEYS_SOURCE_PAGES,
+        .slots = &c->slots.at, .rows = &rows.at, .probs = op_device(w, marks, shown * LDP * sizeof(float)), .ldp = LDP,
+        .probs_first = row->probs_first, .probs_heads = row->probs_heads,
+        .keep_alignment = keys == HDL_KEYS_SOURCE_PAGES,
+        .act_dtype = w->act,
     };
     cr_assert_eq(w->backend->attention(w->stream, &a), HDL_OK);
-    op_fetch(w, out, a.out, M * E * sizeof(float));
-    op_fetch(w, probs, a.probs, M * LDP * sizeof(float));
+    op_act_fetch(w, out, a.out, shown * ld);
+    op_fetch(w, probs, a.probs, shown * LDP * sizeof(float));
 }
 
-static void set_query(page_case *c, op_query *query, hdl_key_source keys, const float *q, int32_t s, int32_t b, int32_t h)
+static void set_query(page_case *c, op_query *query, hdl_key_source keys, const float *q, int32_t s, int32_t b,
+                      int32_t h)
 {
     const page_row *row = c->row;
     const int32_t kv = h / (row->H / row->Hkv) * row->D;
@@ -179,49 +191,68 @@ static void check_probs(page_case *c, hdl_key_source keys, const float *q, int32
     cr_assert_lt(op_worst(align, mean, (size_t)o->S), 1e-6, "alignment of slot %d beam %d", s, b);
 }
 
-static void check_keys(op_world *w, page_case *c, hdl_key_source keys)
+/* What a step gave, and other runs of it. */
+typedef struct step_result { float *q, *out, *again, *probs, *others; size_t n; } step_result;
+
+static step_result first_step(op_world *w, page_case *c, hdl_key_source keys)
 {
-    static op_query query;
-    const page_row *row = c->row;
-    const size_t E = (size_t)c->E;
-    float *q = op_normals(w, MAX_ROWS * E), *out = op_host(w, MAX_ROWS * E * sizeof(float));
-    float *alone = op_host(w, MAX_ROWS * E * sizeof(float)), *probs = op_host(w, MAX_ROWS * LDP * sizeof(float));
-    float *others = op_host(w, MAX_ROWS * LDP * sizeof(float));
-    op_error error = {0.0, 0.0, 0.0};
-    run_step(w, c, keys, q, 0, row->n, out, probs);
-    op_slots_fetch(w, &c->slots);
-    size_t i = 0;
-    for (int32_t s = 0; s < row->n; s++) {
-        const size_t bytes = (size_t)row->K[s] * E * sizeof(float);
-        run_step(w, c, keys, q, s, 1, alone, others);
-        cr_assert_eq(memcmp(alone, out + i * E, bytes), 0, "slot %d has other bits alone", s);
-        for (int32_t b = 0; b < row->K[s]; b++, i++) {
-            for (int32_t h = 0; h < row->H; h++) {
-                set_query(c, &query, keys, q + i * E, s, b, h);
-                op_attend_compare(&query, out + i * E + h * row->D, &error);
-            }
-            check_probs(c, keys, q + i * E, s, b, probs + i * LDP);
-        }
-    }
-    cr_assert(op_error_is_small(&error), "D %d: error %g, naive %g, noise %g", row->D, error.found, error.naive, error.noise);
-    for (size_t e = 0; e < 2 * E; e++) cr_assert_eq(out[i * E + e], 77.0f, "a row past the count was written");
+    const size_t rows = MAX_ROWS * (size_t)c->ld, probs = MAX_ROWS * LDP * sizeof(float);
+    step_result r = {.q = op_normals(w, rows), .out = op_host(w, rows * sizeof(float)), .probs = op_host(w, probs),
+                     .again = op_host(w, rows * sizeof(float)), .others = op_host(w, probs)};
+    run_step(w, c, keys, r.q, 0, c->row->n, 0, r.out, r.probs);
+    for (int32_t s = 0; s < c->row->n; s++) r.n += (size_t)c->row->K[s] * (size_t)c->ld;
+    return r;
+}
+
+/* The rows of a done slot are left alone, the others have the same bits. */
+static void check_done_slot(op_world *w, page_case *c, hdl_key_source keys, const step_result *r)
+{
     c->slots.state[0].done = 1;
     op_slots_send(w, &c->slots);
-    run_step(w, c, keys, q, 0, row->n, alone, others);
-    const size_t dead = (size_t)row->K[0] * E;
-    for (size_t e = 0; e < dead; e++) cr_assert_eq(alone[e], 77.0f, "a row of a done slot was written");
-    cr_assert_eq(memcmp(alone + dead, out + dead, (i * E - dead) * sizeof(float)), 0);
+    run_step(w, c, keys, r->q, 0, c->row->n, 0, r->again, r->others);
+    const size_t dead = (size_t)(c->row->K[0] * c->ld);
+    for (size_t e = 0; e < dead; e++) cr_assert_eq(r->again[e], 77.0f, "a row of a done slot was written");
+    cr_assert_eq(memcmp(r->again + dead, r->out + dead, (r->n - dead) * sizeof(float)), 0);
     c->slots.state[0].done = 0;
     op_slots_send(w, &c->slots);
 }
 
-static void check_table(hdl_isa isa)
+static void check_keys(op_world *w, page_case *c, hdl_key_source keys)
+{
+    static op_query query;
+    const page_row *row = c->row;
+    const size_t ld = (size_t)c->ld;
+    const int32_t bucket = op_on_simt(w) ? FEW_ROWS : MANY_ROWS;
+    const step_result r = first_step(w, c, keys);
+    op_attend_error error = {0.0, 0.0, 0.0};
+    op_slots_fetch(w, &c->slots);
+    size_t i = 0;
+    for (int32_t s = 0; s < row->n; s++) {
+        run_step(w, c, keys, r.q, s, 1, s % 2 == 0 ? bucket : 0, r.again, r.others);
+        const size_t bytes = (size_t)row->K[s] * ld * sizeof(float);
+        cr_assert_eq(memcmp(r.again, r.out + i * ld, bytes), 0, "slot %d has other bits alone", s);
+        for (int32_t b = 0; b < row->K[s]; b++, i++) {
+            for (int32_t h = 0; h < row->H; h++) {
+                set_query(c, &query, keys, r.q + i * ld, s, b, h);
+                op_attend_compare(w, &query, r.out + i * ld + h * row->D, &error);
+            }
+            check_probs(c, keys, r.q + i * ld, s, b, r.probs + i * LDP);
+        }
+    }
+    cr_assert(op_attend_is_small(&error), "D %d: error %g, naive %g, noise %g", row->D, error.found, error.naive,
+              error.noise);
+    for (size_t e = 0; e < 2 * ld; e++) cr_assert_eq(r.out[i * ld + e], 77.0f, "a row past the count was written");
+    check_done_slot(w, c, keys, &r);
+}
+
+static const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = MAX_ROWS, .Tk = 256, .H = 8, .D = 256};
+
+static void check_table(op_place place)
 {
     static page_case c;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         op_world w;
-        if (!op_open(&w, isa, 200 + i)) return;
-        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = MAX_ROWS, .Tk = 256, .H = 8, .D = 256};
+        if (!op_open_at(&w, place, 200 + i)) return;
         op_reserve(&w, &limits);
         make_case(&w, &c, &table[i]);
         check_keys(&w, &c, HDL_KEYS_SELF_PAGES);
@@ -231,42 +262,88 @@ static void check_table(hdl_isa isa)
     }
 }
 
-Test(attention, pages_plain) { check_table(HDL_ISA_PLAIN); }
-Test(attention, pages_avx2) { check_table(HDL_ISA_AVX2); }
-Test(attention, pages_avx512) { check_table(HDL_ISA_AVX512); }
+Test(attention, pages_plain) { check_table(OP_PLAIN); }
+Test(attention, pages_avx2) { check_table(OP_AVX2); }
+Test(attention, pages_avx512) { check_table(OP_AVX512); }
+Test(attention, pages_simt_f32) { check_table(OP_SIMT_F32); }
+Test(attention, pages_simt_bf16) { check_table(OP_SIMT_BF16); }
+Test(attention, pages_cuda_f32) { check_table(OP_CUDA_F32); }
+Test(attention, pages_cuda_bf16) { check_table(OP_CUDA_BF16); }
 
-/* Several positions of one beam in one step (forced decoding) see what single steps would: each its own past. */
-Test(attention, positions_of_one_slot)
+/* Every kernel with eight orders of threads and blocks. */
+static const page_row small_table[] = {
+    {64, 2, 1, 2, {2, 3}, {35, 9}, {40, 12}, 0, 1},
+    {128, 1, 1, 1, {2}, {33}, {17}, 0, 1},
+};
+
+static void check_schedules(op_place place)
 {
     static page_case c;
-    static op_query query;
-    static const page_row row = {64, 2, 2, 1, {1}, {19}, {4}, 0, 2};
-    for (int i = 0; i < OP_N_ISA; i++) {
+    static const hdl_key_source sources[] = {HDL_KEYS_SELF_PAGES, HDL_KEYS_SOURCE_PAGES};
+    for (size_t i = 0; i < sizeof small_table / sizeof *small_table; i++) {
         op_world w;
-        if (!op_open(&w, op_isas[i], 300)) continue;
-        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 64, .Tk = 64, .H = 4, .D = 64};
+        if (!op_open_at(&w, place, 250 + i)) return;
+        op_reserve(&w, &limits);
+        make_case(&w, &c, &small_table[i]);
+        for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
+            const step_result r = first_step(&w, &c, sources[k]);
+            for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+                op_schedule(&w, seed);
+                run_step(&w, &c, sources[k], r.q, 0, c.row->n, seed % 2 == 0 ? 100 : 0, r.again, r.others);
+                cr_assert_eq(memcmp(r.again, r.out, r.n * sizeof(float)), 0, "other bits under schedule %d", (int)seed);
+            }
+        }
+        w.backend->kv_pool_close(c.pool);
+        op_close(&w);
+    }
+}
+
+Test(attention, pages_schedules_f32) { check_schedules(OP_SIMT_F32); }
+Test(attention, pages_schedules_bf16) { check_schedules(OP_SIMT_BF16); }
+
+/* Attention of positions first .. first + n of slot 0 over their own past. */
+static void run_positions(op_world *w, page_case *c, float *q, int32_t first, int32_t n, float *out)
+{
+    const size_t E = (size_t)c->E, size = (size_t)n * E;
+    op_rows rows = op_rows_make(w, n);
+    for (int32_t p = first; p < first + n; p++) op_row_add(&rows, 0, 0, p);
+    op_rows_send(w, &rows);
+    const hdl_attention_args a = {
+        .struct_bytes = sizeof a, .keys = HDL_KEYS_SELF_PAGES, .q = op_act(w, q + (size_t)first * E, size), .ldq = c->E,
+        .out = op_act(w, NULL, size), .ldo = c->E, .M = n, .H = c->row->H, .Hkv = c->row->Hkv, .D = c->row->D,
+        .scale = 0.125f, .pool = c->pool, .layer = LAYER, .slots = &c->slots.at, .rows = &rows.at, .act_dtype = w->act,
+    };
+    cr_assert_eq(w->backend->attention(w->stream, &a), HDL_OK);
+    op_act_fetch(w, out, a.out, size);
+}
+
+/* Several positions of one beam in one step (forced decoding) see what single steps would, to the bit. */
+Test(attention, positions_of_one_slot)
+{
+    enum { POSITIONS = 40 };
+    static page_case c;
+    static op_query query;
+    static const page_row row = {64, 2, 2, 1, {1}, {POSITIONS - 1}, {4}, 0, 2};
+    for (op_place place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, place, 300)) continue;
         op_reserve(&w, &limits);
         make_case(&w, &c, &row);
         const size_t E = (size_t)c.E;
-        float *q = op_normals(&w, 20 * E), out[20 * 128];
-        op_rows rows = op_rows_make(&w, 20);
-        op_error error = {0.0, 0.0, 0.0};
-        for (int32_t p = 0; p < 20; p++) op_row_add(&rows, 0, 0, p);
-        op_rows_send(&w, &rows);
-        hdl_attention_args a = {
-            .struct_bytes = sizeof a, .keys = HDL_KEYS_SELF_PAGES, .q = op_device(&w, q, 20 * E * sizeof(float)),
-            .ldq = c.E, .out = op_device(&w, NULL, sizeof out), .ldo = c.E, .M = 20, .H = 2, .Hkv = 2, .D = 64,
-            .scale = 0.125f, .pool = c.pool, .layer = LAYER, .slots = &c.slots.at, .rows = &rows.at,
-        };
-        cr_assert_eq(w.backend->attention(w.stream, &a), HDL_OK);
-        op_fetch(&w, out, a.out, sizeof out);
-        for (int32_t p = 0; p < 20; p++)
+        float *q = op_normals(&w, POSITIONS * E), out[POSITIONS * 128], alone[128];
+        op_attend_error error = {0.0, 0.0, 0.0};
+        run_positions(&w, &c, q, 0, POSITIONS, out);
+        for (int32_t p = 0; p < POSITIONS; p++) {
             for (int32_t h = 0; h < 2; h++) {
                 set_query(&c, &query, HDL_KEYS_SELF_PAGES, q + (size_t)p * E, 0, 0, h);
                 query.n_keys = p + 1;
-                op_attend_compare(&query, out + (size_t)p * E + h * 64, &error);
+                op_attend_compare(&w, &query, out + (size_t)p * E + h * 64, &error);
             }
-        cr_assert(op_error_is_small(&error));
+            if (p % 13 != 0) continue;
+            run_positions(&w, &c, q, p, 1, alone);
+            cr_assert_eq(memcmp(alone, out + (size_t)p * E, sizeof alone), 0, "position %d has other bits alone", p);
+        }
+        cr_assert(op_attend_is_small(&error));
         w.backend->kv_pool_close(c.pool);
         op_close(&w);
     }

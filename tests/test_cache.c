@@ -1,4 +1,8 @@
-/* test_cache.c - the pool of pages: its size, that unused pages cost nothing, and where rows are written. */
+/*
+ * test_cache.c - the pool of pages: its size, that unused pages cost nothing, and where rows are written.
+ *
+ * The layout is looked at on the CPU; on every backend rows come back through attention that sees one key.
+ */
 #include "op_fixture.h"
 
 #include "cpu/kv_pool.h"
@@ -35,14 +39,35 @@ Test(cache, untouched_pages_cost_nothing)
 
 Test(cache, a_pool_that_cannot_be_is_refused)
 {
-    op_world w;
-    cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
-    const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256, HDL_F32};
-    hdl_kv_pool *pool = NULL;
-    cr_assert_eq(w.backend->kv_pool_bytes(&desc), SIZE_MAX);
-    cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_ENOMEM);
-    cr_assert_null(pool);
-    op_close(&w);
+    for (op_place place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, place, 1)) continue;
+        const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256, w.act};
+        hdl_kv_pool *pool = NULL;
+        cr_assert_eq(w.backend->kv_pool_bytes(&desc), SIZE_MAX);
+        cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_ENOMEM);
+        cr_assert_null(pool);
+        /* a terabyte: pages on the CPU cost nothing until they are written */
+        const hdl_kv_pool_desc large = {sizeof large, (1 << 26) - 1, 1, 1, 256, w.act};
+        if (!op_on_cpu(&w)) cr_assert_eq(w.backend->kv_pool_open(w.device, &large, &pool), HDL_ENOMEM);
+        cr_assert_null(pool);
+        op_close(&w);
+    }
+}
+
+Test(cache, a_pool_is_as_large_as_it_says)
+{
+    for (op_place place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, place, 1)) continue;
+        const hdl_kv_pool_desc desc = {sizeof desc, 7, 6, 8, 64, w.act};
+        hdl_kv_pool *pool = NULL;
+        cr_assert_eq(w.backend->kv_pool_bytes(&desc), op_act_bytes(&w, (size_t)7 * 6 * 8 * 64 * 2 * 16));
+        cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_OK);
+        w.backend->kv_pool_close(pool);
+        w.backend->kv_pool_close(NULL);
+        op_close(&w);
+    }
 }
 
 static int hook_calls;
@@ -141,6 +166,89 @@ Test(cache, rows_go_where_they_belong)
         op_world w;
         cr_assert(op_open(&w, HDL_ISA_PLAIN, 10 + i));
         check_row(&w, &table[i]);
+        op_close(&w);
+    }
+}
+
+enum { ROWS = 20, LAYERS = 3, LAST = 2 };
+
+/* A pool, one slot that lives and one that is done, and what was appended: f32 [ROWS, Hkv * D + pad] of each kind. */
+typedef struct cache_case {
+    op_slots     slots;
+    hdl_kv_pool *pool;
+    int32_t      Hkv, D;
+    int64_t      ld;
+    float       *k, *v;
+} cache_case;
+
+static void append_rows(op_world *w, cache_case *c, hdl_key_source keys, int32_t slot, float *k, float *v)
+{
+    const size_t n = ROWS * (size_t)c->ld;
+    op_rows rows = op_rows_make(w, ROWS);
+    for (int32_t p = 0; p < ROWS; p++) op_row_add(&rows, slot, 0, p);
+    rows.n -= 1;        /* the last row is past the count */
+    op_rows_send(w, &rows);
+    const hdl_cache_append_args a = {sizeof a, keys, op_act(w, k, n), op_act(w, v, n), c->ld, c->pool, LAST,
+                                     &c->slots.at, &rows.at, ROWS, c->Hkv, c->D, w->act};
+    cr_assert_eq(w->backend->cache_append(w->stream, &a), HDL_OK);
+}
+
+/* What attention gives that sees one key is that key's value, to the bit. */
+static void check_value(op_world *w, cache_case *c, int32_t position)
+{
+    const size_t E = (size_t)(c->Hkv * c->D);
+    c->slots.options[0].S = position + 1;
+    op_slots_send(w, &c->slots);
+    op_rows rows = op_rows_make(w, 1);
+    op_row_add(&rows, 0, 0, 0);
+    op_rows_send(w, &rows);
+    float *q = op_host(w, E * sizeof *q), *out = op_host(w, E * sizeof *out);
+    for (size_t e = 0; e < E; e++) q[e] = c->k[(size_t)position * (size_t)c->ld + e];
+    const hdl_attention_args a = {
+        .struct_bytes = sizeof a, .keys = HDL_KEYS_SOURCE_PAGES, .q = op_act(w, q, E), .ldq = (int64_t)E,
+        .out = op_act(w, NULL, E), .ldo = (int64_t)E, .M = 1, .H = c->Hkv, .Hkv = c->Hkv, .D = c->D, .scale = 100.0f,
+        .pool = c->pool, .layer = LAST, .slots = &c->slots.at, .rows = &rows.at, .act_dtype = w->act,
+    };
+    cr_assert_eq(w->backend->attention(w->stream, &a), HDL_OK);
+    op_act_fetch(w, out, a.out, E);
+    for (size_t e = 0; e < E; e++)
+        cr_assert_eq(out[e], c->v[(size_t)position * (size_t)c->ld + e], "element %zu of row %d", e, position);
+}
+
+/*
+ * Keys are signs, so that a query that equals one of them sees, at this scale, no other. Rows of done slots and rows
+ * past the count change nothing.
+ */
+static void check_pages(op_world *w, int32_t Hkv, int32_t D, int32_t pad)
+{
+    cache_case c = {.slots = {.n = 2}, .Hkv = Hkv, .D = D, .ld = Hkv * D + pad};
+    for (int32_t s = 0; s < 2; s++) c.slots.options[s] = op_options(1, ROWS, ROWS);
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c.slots, 10), LAYERS, Hkv, D, w->act};
+    cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &c.pool), HDL_OK);
+    const size_t pages = (size_t)c.slots.source_stride;      /* both slots have the same */
+    memcpy(c.slots.source_pages + pages, c.slots.source_pages, pages * sizeof(int32_t));
+    c.slots.state[1].done = 1;
+    op_slots_send(w, &c.slots);
+    const size_t n = ROWS * (size_t)c.ld;
+    c.k = op_host(w, n * sizeof(float));
+    c.v = op_normals(w, n);
+    for (size_t i = 0; i < n; i++) c.k[i] = op_below(w, 2) == 0 ? 1.0f : -1.0f;
+    append_rows(w, &c, HDL_KEYS_SOURCE_PAGES, 0, c.k, c.v);
+    append_rows(w, &c, HDL_KEYS_SOURCE_PAGES, 1, op_copies(w, n, NAN), op_copies(w, n, NAN));
+    for (int32_t p = 0; p < ROWS - 1; p++) check_value(w, &c, p);
+    w->backend->kv_pool_close(c.pool);
+}
+
+Test(cache, rows_come_back)
+{
+    for (op_place place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, place, 40)) continue;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 64, .Tk = 64, .H = 4, .D = 64};
+        op_reserve(&w, &limits);
+        check_pages(&w, 2, 32, 8);
+        check_pages(&w, 1, 64, 3);
+        check_pages(&w, 1, 40, 0);
         op_close(&w);
     }
 }

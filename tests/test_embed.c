@@ -1,11 +1,11 @@
-/* test_embed.c - embedding rows of every stored dtype at odd addresses, positions, ids of -1; GLU and row gathering. */
+/* test_embed.c - on every backend: embedding rows of every stored dtype at odd addresses, positions, ids of -1. */
 #include "op_fixture.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
 
-enum { V = 11, POSITIONS = 6, M = 7 };
+enum { V = 11, POSITIONS = 6, M = 7, SCHEDULES = 8 };
 
 typedef struct embed_row {
     hdl_dtype dtype;
@@ -65,13 +65,17 @@ static void make_case(op_world *w, const embed_row *row, embed_case *c)
     c->positions = op_normals(w, POSITIONS * E);
 }
 
-static void check_embedding(const embed_row *row, const embed_case *c, const float *y, int32_t id, int32_t pos)
+static void check_embedding(const op_world *w, const embed_row *row, const embed_case *c, const float *y, int32_t id,
+                            int32_t pos)
 {
+    const double step = w->act == HDL_F32 ? 0x1p-24 : 0x1p-8;   /* half a place of the value that is written */
     for (int32_t e = 0; e < row->E; e++) {
         double expected = id < 0 ? 0.0 : c->value[id * row->E + e] * (double)row->scale;
         const double size = fabs(expected);
         if (row->positions) expected += (double)c->positions[pos * row->E + e];
-        const double error = fabs((double)y[e] - expected), allowed = (2.0 * size + fabs(expected)) * 0x1p-23 + 1e-45;
+        const double error = fabs((double)y[e] - expected);
+        const double inner = (4.0 * size + fabs(expected)) * 0x1p-24;
+        const double allowed = inner + (fabs(expected) + inner) * step + 1e-45;
         cr_assert(error <= allowed, "id %d, element %d: %g, not %g", id, e, (double)y[e], expected);
     }
 }
@@ -81,16 +85,17 @@ static void check_row(op_world *w, const embed_row *row)
     static embed_case c;
     static const int32_t ids[M] = {0, -1, 10, 3, 3, 7, 1}, pos[M] = {0, 1, 5, 2, 3, 4, 4};
     make_case(w, row, &c);
-    const size_t E = (size_t)row->E, bytes = M * E * sizeof(float);
-    float *y = op_host(w, bytes), *marks = op_copies(w, M * E, 9.0f);
+    const size_t E = (size_t)row->E;
+    float *y = op_host(w, M * E * sizeof *y), *marks = op_copies(w, M * E, 9.0f);
     hdl_embed_args a = {
         .struct_bytes = sizeof a, .table = c.table, .n_positions = POSITIONS, .ids = op_device(w, ids, sizeof ids),
-        .pos = op_device(w, pos, sizeof pos), .y = op_device(w, NULL, bytes), .M = M, .E = row->E, .scale = row->scale,
+        .pos = op_device(w, pos, sizeof pos), .y = op_act(w, NULL, M * E), .M = M, .E = row->E, .scale = row->scale,
         .positions = row->positions ? op_device(w, c.positions, POSITIONS * E * sizeof(float)) : NULL,
+        .act_dtype = w->act,
     };
     cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
-    op_fetch(w, y, a.y, bytes);
-    for (int32_t i = 0; i < M; i++) check_embedding(row, &c, y + (size_t)i * E, ids[i], pos[i]);
+    op_act_fetch(w, y, a.y, M * E);
+    for (int32_t i = 0; i < M; i++) check_embedding(w, row, &c, y + (size_t)i * E, ids[i], pos[i]);
 
     op_slots s = {.n = 3};      /* by rows: slot 1 is done, the last row is past the count */
     for (int32_t i = 0; i < 3; i++) s.options[i] = op_options(4, 8, 4);
@@ -104,42 +109,53 @@ static void check_row(op_world *w, const embed_row *row)
     a.ids = a.pos = NULL;
     a.slots = &s.at;
     a.rows = &rows.at;
-    op_send(w, a.y, marks, bytes);
+    op_act_send(w, a.y, marks, M * E);
     cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
-    op_fetch(w, y, a.y, bytes);
+    op_act_fetch(w, y, a.y, M * E);
     for (int32_t i = 0; i < 6; i++) {
         if (i / 2 == 1) cr_assert_eq(y[(size_t)i * E], 9.0f, "a row of a done slot was written");
-        else check_embedding(row, &c, y + (size_t)i * E, s.token[i / 2 * HDL_MAX_BEAM + i % 2 * 3], i / 2 + 1);
+        else check_embedding(w, row, &c, y + (size_t)i * E, s.token[i / 2 * HDL_MAX_BEAM + i % 2 * 3], i / 2 + 1);
     }
     cr_assert_eq(y[6 * E], 9.0f, "a row past the count was written");
     w->backend->embedding_close(c.table);
 }
 
-static void check_table(hdl_isa isa)
+static void check_table(op_place place)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         op_world w;
-        if (!op_open(&w, isa, 500 + i)) return;
-        check_row(&w, &table[i]);
+        if (!op_open_at(&w, place, 500 + i)) return;
+        for (uint64_t seed = 1; seed <= (op_on_simt(&w) && table[i].E <= 20 ? SCHEDULES : 1); seed++) {
+            op_schedule(&w, seed);
+            check_row(&w, &table[i]);
+        }
         w.backend->embedding_close(NULL);
         op_close(&w);
     }
 }
 
-Test(embed, plain) { check_table(HDL_ISA_PLAIN); }
-Test(embed, avx2) { check_table(HDL_ISA_AVX2); }
-Test(embed, avx512) { check_table(HDL_ISA_AVX512); }
+Test(embed, plain) { check_table(OP_PLAIN); }
+Test(embed, avx2) { check_table(OP_AVX2); }
+Test(embed, avx512) { check_table(OP_AVX512); }
+Test(embed, simt_f32) { check_table(OP_SIMT_F32); }
+Test(embed, simt_bf16) { check_table(OP_SIMT_BF16); }
+Test(embed, cuda_f32) { check_table(OP_CUDA_F32); }
+Test(embed, cuda_bf16) { check_table(OP_CUDA_BF16); }
 
-/* All 65,536 halves as the processor's own conversion, and as arithmetic, reads them. */
+/* All 65,536 halves as each backend's own conversion, and as arithmetic, reads them. */
 Test(embed, every_half)
 {
     static uint16_t halves[65536];
-    static float y[OP_N_ISA][65536];
+    static float y[OP_N_PLACES][65536];
     int n = 0;
     for (size_t i = 0; i < 65536; i++) halves[i] = (uint16_t)i;
-    for (int i = 0; i < OP_N_ISA; i++) {
+    for (int i = 0; i < OP_N_PLACES; i++) {
         op_world w;
-        if (!op_open(&w, op_isas[i], 1)) continue;
+        if (!op_open_at(&w, (op_place)i, 1)) continue;
+        if (w.act != HDL_F32) {
+            op_close(&w);
+            continue;
+        }
         const hdl_pack_part part = {halves, HDL_F16, 256, 0, NULL, 0};
         hdl_embedding *all = NULL;
         cr_assert_eq(w.backend->embedding_open(w.device, &part, 256, &all), HDL_OK);
@@ -161,58 +177,4 @@ Test(embed, every_half)
             else cr_assert(fraction == 0.0 ? isinf(y[k][i]) : isnan(y[k][i]), "half 0x%04zx", i);
         }
     }
-}
-
-static double activate(double x, int act)
-{
-    switch (act) {
-    case HDL_ACT_RELU: return x < 0.0 ? 0.0 : x;
-    case HDL_ACT_GELU_TANH: return 0.5 * x * (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
-    case HDL_ACT_SWISH: return x / (1.0 + exp(-x));
-    case HDL_ACT_GELU_ERF: return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
-    case HDL_ACT_GELU_SIGMOID: return x / (1.0 + exp(-1.702 * x));
-    case HDL_ACT_TANH: return tanh(x);
-    case HDL_ACT_SIGMOID: return 1.0 / (1.0 + exp(-x));
-    default: return x;
-    }
-}
-
-Test(embed, glu_of_every_activation)
-{
-    enum { ROWS = 4, LIVE = 3, F = 37, LDU = 40, LDG = 41, LDY = 40 };
-    for (int i = 0; i < OP_N_ISA * HDL_N_ACTIVATIONS; i++) {
-        op_world w;
-        if (!op_open(&w, op_isas[i / HDL_N_ACTIVATIONS], 600 + (uint64_t)i)) continue;
-        float *up = op_normals(&w, ROWS * LDU), *gate = op_normals(&w, ROWS * LDG), y[ROWS * LDY];
-        const int32_t live = LIVE;
-        hdl_glu_args a = {.struct_bytes = sizeof a, .up = op_device(&w, up, ROWS * LDU * 4), .ldu = LDU,
-                          .gate = op_device(&w, gate, ROWS * LDG * 4), .ldg = LDG, .ldy = LDY,
-                          .count = op_device(&w, &live, sizeof live), .M = ROWS, .F = F,
-                          .act = (hdl_activation)(i % HDL_N_ACTIVATIONS)};
-        a.y = (void *)a.up;
-        cr_assert_eq(w.backend->glu(w.stream, &a), HDL_OK);
-        op_fetch(&w, y, a.y, sizeof y);
-        for (int m = 0; m < ROWS; m++)
-            for (int f = 0; f < LDU; f++) {
-                const double value = activate((double)up[m * LDU + f], i % HDL_N_ACTIVATIONS) * (double)gate[m * LDG + f];
-                if (m >= LIVE || f >= F) cr_assert_eq(y[m * LDY + f], up[m * LDU + f], "written past the row or the count");
-                else cr_assert_lt(fabs((double)y[m * LDY + f] - value), 1e-6 * (1.0 + fabs(value)));
-            }
-        op_close(&w);
-    }
-}
-
-Test(embed, gather)
-{
-    enum { E = 5, FROM = 4, TO = 6 };
-    static const int32_t index[TO] = {3, 0, 0, 2, 1, 3};
-    op_world w;
-    cr_assert(op_open(&w, HDL_ISA_PLAIN, 3));
-    float *x = op_normals(&w, FROM * E), y[TO * E];
-    const hdl_gather_rows_args a = {sizeof a, op_device(&w, x, FROM * E * 4), op_device(&w, index, sizeof index),
-                                    op_device(&w, NULL, sizeof y), TO, E, HDL_F32};
-    cr_assert_eq(w.backend->gather_rows(w.stream, &a), HDL_OK);
-    op_fetch(&w, y, a.y, sizeof y);
-    for (int i = 0; i < TO; i++) cr_assert_eq(memcmp(y + i * E, x + index[i] * E, E * sizeof(float)), 0);
-    op_close(&w);
 }

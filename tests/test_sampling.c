@@ -107,6 +107,9 @@ static void set_slot(op_slots *s, const draw_row *row, int32_t slot)
     s->state[slot].following = 1;
 }
 
+/* The stand-in draws a thousand times slower. */
+static int32_t draws_of(const op_world *w) { return op_on_simt(w) ? DRAWS / 10 : DRAWS; }
+
 /* Eight slots draw at once, DRAWS times; all share one distribution and differ by their draw number. */
 static void draw_all(op_world *w, op_slots *s, const draw_case *c, hdl_weight *weight, int32_t *token, float *logprob)
 {
@@ -119,11 +122,11 @@ static void draw_all(op_world *w, op_slots *s, const draw_case *c, hdl_weight *w
     const hdl_edits edits = {op_device(w, NULL, OP_MAX_SLOTS * STRIDE * 4), op_device(w, NULL, OP_MAX_SLOTS * 4), STRIDE};
     const hdl_candidates out = {op_device(w, NULL, list * 4), op_device(w, NULL, list * 4), op_device(w, NULL, OP_MAX_SLOTS * 4)};
     const hdl_logit_edits_args e = {sizeof e, &s->at, &rows.at, edits, OP_MAX_SLOTS};
-    const hdl_logit_reduce_args r = {sizeof r, op_device(w, x, sizeof x), weight, NULL, &s->at, &rows.at, edits, out,
-                                     OP_MAX_SLOTS, c->row->V, E, HDL_F32};
+    const hdl_logit_reduce_args r = {sizeof r, op_act(w, x, sizeof x / sizeof *x), weight, NULL, &s->at, &rows.at, edits, out,
+                                     OP_MAX_SLOTS, c->row->V, E, w->act};
     int32_t id[OP_MAX_SLOTS * HDL_MAX_CANDIDATES], n[OP_MAX_SLOTS];
     float lp[OP_MAX_SLOTS * HDL_MAX_CANDIDATES];
-    for (int32_t d = 0; d < DRAWS; d += OP_MAX_SLOTS) {
+    for (int32_t d = 0; d < draws_of(w); d += OP_MAX_SLOTS) {
         for (int32_t i = 0; i < OP_MAX_SLOTS; i++) s->options[i].draw = d + i;
         op_slots_send(w, s);
         cr_assert_eq(w->backend->logit_edits(w->stream, &e), HDL_OK);
@@ -148,34 +151,57 @@ static void check_row(op_world *w, const draw_row *row)
     c.weights = op_normals(w, (size_t)row->V * E);
     for (int32_t i = 0; row->ties && i < E; i++) c.x[i] = i == 0 ? 1.0f : 0.0f;
     for (int32_t i = 0; row->ties && i < row->V * E; i++) c.weights[i] = (float)op_below(w, 5) * 0.5f;
+    op_act_round(w, c.x, E);
+    op_act_round(w, c.weights, (size_t)(row->V * E));
     for (int32_t i = 0; i < OP_MAX_SLOTS; i++) set_slot(&s, row, i);
     op_slots_make(w, &s, row->V);
     make_distribution(&c);
-    hdl_weight *weight = op_pack(w, c.weights, row->V, E, HDL_COMPUTE_F32);
+    hdl_weight *weight = op_pack(w, c.weights, row->V, E, w->compute);
     int32_t token[DRAWS], sure = 0;
     float logprob[DRAWS];
     draw_all(w, &s, &c, weight, token, logprob);
-    for (int32_t d = 0; d < DRAWS; d++) {
+    for (int32_t d = 0; d < draws_of(w); d++) {
         const int32_t expected = expected_token(&c, (double)hdl_uniform(1234567890123u, (uint32_t)d, 0));
         if (expected >= 0) cr_assert_eq(token[d], expected, "V %d, draw %d: token %d, not %d", row->V, d, token[d], expected);
         sure += expected >= 0;
         cr_assert_gt(c.p[token[d]], 0.0, "token %d was cut", token[d]);
         cr_assert_lt(fabs((double)logprob[d] - c.logprob[token[d]]), 1e-5, "token %d", token[d]);
     }
-    cr_assert_gt(sure, DRAWS * 9 / 10, "only %d draws could be compared", sure);
+    cr_assert_gt(sure, draws_of(w) * 9 / 10, "only %d draws could be compared", sure);
     w->backend->weight_close(weight);
 }
 
-Test(sampling, draws)
+static void check_place(op_place place)
 {
-    for (size_t i = 0; i < OP_N_ISA * sizeof table / sizeof *table; i++) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         op_world w;
-        if (!op_open(&w, op_isas[i % OP_N_ISA], 1100 + i)) continue;
+        if (!op_open_at(&w, place, 1100 + 3 * i + (uint64_t)place % 3)) return;
         const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = OP_MAX_SLOTS, .K = E, .N = E, .V = 1000};
         op_reserve(&w, &limits);
-        check_row(&w, &table[i / OP_N_ISA]);
+        check_row(&w, &table[i]);
         op_close(&w);
     }
+}
+
+Test(sampling, plain) { check_place(OP_PLAIN); }
+Test(sampling, avx2) { check_place(OP_AVX2); }
+Test(sampling, avx512) { check_place(OP_AVX512); }
+Test(sampling, simt_f32, .timeout = 120) { check_place(OP_SIMT_F32); }
+Test(sampling, simt_bf16, .timeout = 120) { check_place(OP_SIMT_BF16); }
+Test(sampling, cuda_f32) { check_place(OP_CUDA_F32); }
+Test(sampling, cuda_bf16) { check_place(OP_CUDA_BF16); }
+
+/* A device so small that four of eight rows may keep their logits: the others take a second round. */
+Test(sampling, more_rows_draw_than_may_keep_their_logits, .timeout = 120)
+{
+    static const draw_row row = {1000, 50, 0.9f, 1.5f, 0.0f, true, false};
+    op_world w;
+    setenv("SIMT_MEMORY", "4194304", 1);
+    if (!op_open_at(&w, OP_SIMT_F32, 1200)) return;
+    const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = OP_MAX_SLOTS, .K = E, .N = E, .V = 1000};
+    op_reserve(&w, &limits);
+    check_row(&w, &row);
+    op_close(&w);
 }
 
 /* Frequencies follow the probabilities: chi-squared over 5 tokens, 4 degrees of freedom, 99.99 % quantile 23.5. */

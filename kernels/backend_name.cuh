@@ -1,0 +1,17 @@
+/*
+ * backend_name.cuh - what the table calls itself: the same sources are two backends, the GPU's and its stand-in's.
+ */
+#pragma once
+#include <heddle/device.h>
+
+namespace hdl {
+
+#ifdef HDL_SIMT
+constexpr char            kBackendName[] = "simt";
+constexpr hdl_device_kind kBackendKind   = HDL_DEVICE_SIMT;
+#else
+constexpr char            kBackendName[] = "cuda";
+constexpr hdl_device_kind kBackendKind   = HDL_DEVICE_CUDA;
+#endif
+
+}  // namespace hdl

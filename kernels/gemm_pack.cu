@@ -1,0 +1,150 @@
+/*
+ * gemm_pack.cu - source tensors into the device's layout of a matrix, once, at load.
+ *
+ * Contract   include/heddle/gemm.h, hdl_weight_pack(); the door has checked the parts.
+ * Reference  host/cpu/gemm_pack.c, gemm_source.c; tests/test_gemm_pack.c.
+ * Source     None: dtypes are widened exactly, then divided by their stored scale.
+ *
+ * Mapping    Host code: rows are widened and laid out in host memory, then copied; the copy is done
+ *            when the call returns, so that the parts may die.
+ * Numerics   f32 weights keep their value; bf16 ones are rounded to the nearest, ties to even.
+ * Bound      Reading the parts; the file's speed.
+ */
+#include "gemm_weight.cuh"
+#include "ops.cuh"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <string.h>
+
+namespace hdl {
+namespace {
+
+constexpr int32_t kRowBlock = 16;                    // rows laid out together: f32 columns then fill cache lines
+constexpr int32_t kWord     = 16;                    // bytes that the inner extent is rounded up to
+
+template <class T> T stored_at(const void *data, size_t i)
+{
+    T value;                                         // data may be unaligned
+    memcpy(&value, static_cast<const unsigned char *>(data) + i * sizeof value, sizeof value);
+    return value;
+}
+
+float stored_value(const void *data, hdl_dtype dtype, size_t i)
+{
+    switch (dtype) {
+    case HDL_F16:  return __half2float(stored_at<__half>(data, i));
+    case HDL_BF16: return __bfloat162float(stored_at<__nv_bfloat16>(data, i));
+    case HDL_I8:   return static_cast<float>(stored_at<int8_t>(data, i));
+    case HDL_I16:  return static_cast<float>(stored_at<int16_t>(data, i));
+    default:       return stored_at<float>(data, i);
+    }
+}
+
+// Row `row` of a part as real values.
+void read_row(const hdl_pack_part &part, int32_t row, int32_t K, float *to)
+{
+    const size_t first = part.transposed ? static_cast<size_t>(row) : static_cast<size_t>(row) * static_cast<size_t>(K);
+    const size_t step  = part.transposed ? static_cast<size_t>(part.rows) : 1;
+    for (int32_t k = 0; k < K; ++k) to[k] = stored_value(part.data, part.dtype, first + static_cast<size_t>(k) * step);
+    if (part.scale == nullptr) return;
+    const float scale = part.scale[part.n_scale == 1 ? 0 : row];
+    for (int32_t k = 0; k < K; ++k) to[k] /= scale;
+}
+
+// Rows n .. n + count of the stack, f32 [count, K].
+void read_rows(const hdl_pack_args *args, int32_t n, int32_t count, float *to)
+{
+    int32_t first = 0;                               // row of the stack where the part starts
+    for (int32_t p = 0; p < args->n_parts; first += args->parts[p].rows, ++p)
+        for (int32_t i = 0; i < count; ++i) {
+            const int32_t row = n + i - first;
+            if (row >= 0 && row < args->parts[p].rows)
+                read_row(args->parts[p], row, args->K, to + static_cast<size_t>(i) * static_cast<size_t>(args->K));
+        }
+}
+
+void store_f32(const float *rows, int32_t n, int32_t count, const hdl_weight *w, float *to)
+{
+    for (int32_t k = 0; k < w->K; ++k)
+        for (int32_t i = 0; i < count; ++i)
+            to[static_cast<size_t>(k) * static_cast<size_t>(w->ld) + static_cast<size_t>(n + i)] =
+                rows[static_cast<size_t>(i) * static_cast<size_t>(w->K) + static_cast<size_t>(k)];
+}
+
+void store_bf16(const float *rows, int32_t n, int32_t count, const hdl_weight *w, __nv_bfloat16 *to)
+{
+    for (int32_t i = 0; i < count; ++i)
+        for (int32_t k = 0; k < w->K; ++k)
+            to[static_cast<size_t>(n + i) * static_cast<size_t>(w->ld) + static_cast<size_t>(k)] =
+                __float2bfloat16_rn(rows[static_cast<size_t>(i) * static_cast<size_t>(w->K) + static_cast<size_t>(k)]);
+}
+
+void lay_out(const hdl_pack_args *args, const hdl_weight *w, float *rows, void *image)
+{
+    for (int32_t n = 0; n < w->N; n += kRowBlock) {
+        const int32_t count = w->N - n < kRowBlock ? w->N - n : kRowBlock;
+        read_rows(args, n, count, rows);
+        if (w->compute == HDL_COMPUTE_BF16) store_bf16(rows, n, count, w, static_cast<__nv_bfloat16 *>(image));
+        else store_f32(rows, n, count, w, static_cast<float *>(image));
+    }
+}
+
+int32_t round_up(int32_t n, int32_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+void set_layout(hdl_weight *w, const hdl_pack_args *args)
+{
+    w->compute = args->compute;
+    w->N       = args->N;
+    w->K       = args->K;
+    if (args->compute == HDL_COMPUTE_BF16) {
+        w->ld    = round_up(w->K, kWord / static_cast<int32_t>(sizeof(__nv_bfloat16)));
+        w->bytes = static_cast<size_t>(w->N) * static_cast<size_t>(w->ld) * sizeof(__nv_bfloat16);
+    } else {
+        w->ld    = round_up(w->N, kWord / static_cast<int32_t>(sizeof(float)));
+        w->bytes = static_cast<size_t>(w->K) * static_cast<size_t>(w->ld) * sizeof(float);
+    }
+}
+
+const char *compute_name(hdl_compute compute)
+{
+    return compute == HDL_COMPUTE_F16 ? "f16" : compute == HDL_COMPUTE_INT8 ? "int8" : "unknown";
+}
+
+}  // namespace
+
+hdl_status op_pack(hdl_backend_device *device, const hdl_pack_args *args, hdl_weight **out)
+{
+    if (args->compute != HDL_COMPUTE_F32 && args->compute != HDL_COMPUTE_BF16)
+        return fail(device, HDL_ENOSUPPORT, "pack: compute = %s, this backend multiplies f32 and bf16",
+                    compute_name(args->compute));
+    hdl_weight *w = static_cast<hdl_weight *>(device->host->alloc(sizeof *w));
+    if (w == nullptr) return fail(device, HDL_ENOMEM, "pack: no memory for a weight's header");
+    w->device = device;
+    set_layout(w, args);
+    const size_t block = static_cast<size_t>(kRowBlock) * static_cast<size_t>(w->K) * sizeof(float);
+    float *rows  = static_cast<float *>(device->host->alloc(block));
+    void  *image = device->host->alloc(w->bytes);    // zeroed, the padding too
+    hdl_status status = HDL_OK;
+    if (rows == nullptr || image == nullptr)
+        status = fail(device, HDL_ENOMEM, "pack: no memory to convert %d rows of %d", w->N, w->K);
+    if (status == HDL_OK) status = device_alloc(device, w->bytes, &w->data);
+    if (status == HDL_OK) lay_out(args, w, rows, image);
+    if (status == HDL_OK) status = device_write(device, w->data, image, w->bytes);
+    device->host->free(image);
+    device->host->free(rows);
+    if (status == HDL_OK) *out = w;
+    else op_weight_close(w);
+    return status;
+}
+
+void op_weight_close(hdl_weight *w)
+{
+    if (w == nullptr) return;
+    device_free(w->device, w->data, w->bytes);
+    w->device->host->free(w);
+}
+
+size_t op_weight_bytes(const hdl_weight *w) { return w->bytes; }
+
+}  // namespace hdl

@@ -1,0 +1,63 @@
+/*
+ * quantise_rows.cu - rows to int8, each by its own greatest magnitude.
+ *
+ * Contract   include/heddle/embed.h, hdl_quantise_rows(): q dense, x with a row stride. A zero row has scale 1 and
+ *            zeros; a row that is not finite has scale NaN and zeros.
+ * Reference  host/cpu/simd/gemm_quantise.c; tests/test_row_ops.c.
+ * Source     Absmax quantisation as in Dettmers et al. 2022, arXiv 2208.07339, section 2.
+ *
+ * Mapping    One warp owns one row and reads it twice, the second time from cache. 4 warps a block.
+ * Numerics   Magnitudes are compared as integers: infinity above all numbers, NaN above infinity. q = rint(x * scale),
+ *            ties to even; scale = 127 / max in f32.
+ * Bound      Memory: K (4 or 2, + 1) bytes a row. M = 4096, K = 2048 in bf16 is 25 MB, 5.3 us at 4.8 TB/s (H200 SXM).
+ */
+#include "launch.cuh"
+#include "ops.cuh"
+#include "reduce.cuh"
+#include "vec.cuh"
+
+namespace hdl {
+namespace {
+
+constexpr int   kRowsPerBlock = 4;
+constexpr float kMostInt8     = 127.0f;
+constexpr float kTiny         = 1e-36f;              // below it 127 / max overflows; such a row counts as zero
+
+template <class T>
+__global__ void __launch_bounds__(kWarp *kRowsPerBlock)
+quantise_rows_kernel(const T *x, int64_t ldx, int8_t *q, float *scale, int32_t M, int32_t K)
+{
+    const int row  = blockIdx.x * kRowsPerBlock + threadIdx.x / kWarp;
+    const int lane = threadIdx.x % kWarp;
+    if (row >= M) return;                            // whole warps leave
+    const T *from = x + row * ldx;
+    int8_t *to    = q + static_cast<size_t>(row) * K;
+
+    unsigned top = 0;
+    for (int k = lane; k < K; k += kWarp) top = max(top, __float_as_uint(fabsf(widen(from[k]))));
+    top               = __reduce_max_sync(kAllLanes, top);
+    const float most  = __uint_as_float(top);
+    const bool finite = most < INFINITY;             // false for NaN too
+    const bool zero   = !finite || most < kTiny;
+    const float s     = zero ? 1.0f : kMostInt8 / most;
+    for (int k = lane; k < K; k += kWarp)
+        to[k] = zero ? 0 : static_cast<int8_t>(__float2int_rn(widen(from[k]) * s));
+    if (lane == 0) scale[row] = finite ? s : NAN;
+}
+
+template <class T> hdl_status run_quantise(hdl_backend_stream *stream, const hdl_quantise_rows_args *args)
+{
+    return launch(stream, "quantise_rows", quantise_rows_kernel<T>,
+                  dim3((args->M + kRowsPerBlock - 1) / kRowsPerBlock), dim3(kWarp * kRowsPerBlock), 0,
+                  static_cast<const T *>(args->x), args->ldx, args->q, args->scale, args->M, args->K);
+}
+
+}  // namespace
+
+hdl_status op_quantise_rows(hdl_backend_stream *stream, const hdl_quantise_rows_args *args)
+{
+    return args->act_dtype == HDL_BF16 ? run_quantise<__nv_bfloat16>(stream, args)
+                                       : run_quantise<float>(stream, args);
+}
+
+}  // namespace hdl

@@ -1,0 +1,298 @@
+/*
+ * test_gemm_backends.c - products on every backend, through its table: against double, bits of a row wherever it
+ * stands, everything that a product does beside multiplying, activations.
+ */
+#include "op_fixture.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct shape { int32_t M, K, N; } shape;
+
+/* Odd and even extents; chunks of 256 cut short; enough rows and columns for every tile. */
+static const shape shapes[] = {
+    {1, 1, 1}, {2, 3, 5}, {3, 40, 33}, {16, 64, 64}, {17, 257, 31}, {1, 1100, 96}, {5, 2048, 64}, {40, 600, 70},
+    {65, 520, 40}, {128, 72, 256}, {200, 264, 300},
+};
+
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0], SEED = 4100 };
+
+typedef struct product {
+    shape       s;
+    float      *x, *weights;        /* host; as the op reads them */
+    hdl_weight *w;
+} product;
+
+static void make_product(op_world *w, shape s, product *p)
+{
+    p->s = s;
+    p->x = op_normals(w, (size_t)s.M * (size_t)s.K);
+    p->weights = op_normals(w, (size_t)s.N * (size_t)s.K);
+    op_act_round(w, p->x, (size_t)s.M * (size_t)s.K);
+    op_act_round(w, p->weights, (size_t)s.N * (size_t)s.K);
+    p->w = op_pack(w, p->weights, s.N, s.K, w->compute);
+}
+
+static void reserve(op_world *w)
+{
+    const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 512, .K = 2048, .N = 512};
+    op_reserve(w, &limits);
+}
+
+static hdl_gemm_args args_of(const op_world *w, const product *p, const void *x, void *y)
+{
+    hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
+    a.x = x, a.ldx = p->s.K, a.w = p->w, a.y = y, a.ldy = p->s.N;
+    a.M = p->s.M, a.N = p->s.N, a.K = p->s.K, a.act_dtype = w->act;
+    return a;
+}
+
+static void run(op_world *w, const hdl_gemm_args *a)
+{
+    cr_assert_eq(w->backend->gemm(w->stream, a), HDL_OK, "%s: %s", op_place_name(w->place), op_error(w));
+}
+
+static void check_shape(op_world *w, shape s)
+{
+    product p;
+    make_product(w, s, &p);
+    const size_t n = (size_t)s.M * (size_t)s.N;
+    double *expected = op_host(w, n * sizeof *expected);
+    float *naive = op_host(w, n * sizeof *naive), *y = op_host(w, n * sizeof *y);
+    for (int32_t m = 0; m < s.M; m++)
+        for (int32_t j = 0; j < s.N; j++)
+            for (int32_t k = 0; k < s.K; k++) {
+                expected[m * s.N + j] += (double)p.x[m * s.K + k] * (double)p.weights[j * s.K + k];
+                naive[m * s.N + j] += p.x[m * s.K + k] * p.weights[j * s.K + k];
+            }
+    void *to = op_act(w, NULL, n);
+    const hdl_gemm_args a = args_of(w, &p, op_act(w, p.x, (size_t)s.M * (size_t)s.K), to);
+    run(w, &a);
+    op_act_fetch(w, y, to, n);
+    const double worst = op_worst(y, expected, n), bound = op_bound(w, naive, expected, n);
+    cr_assert(worst <= bound, "%s M %d K %d N %d: error %g, bound %g", op_place_name(w->place), s.M, s.K, s.N, worst, bound);
+    w->backend->weight_close(p.w);
+}
+
+Test(gemm_backends, agree_with_double_for_every_shape, .timeout = 300)
+{
+    for (int place = 0; place < OP_N_PLACES; place++)
+        for (int i = 0; i < N_SHAPES; i++) {
+            op_world w;
+            if (!op_open_at(&w, (op_place)place, SEED + (uint64_t)i)) break;
+            reserve(&w);
+            check_shape(&w, shapes[i]);
+            op_close(&w);
+        }
+}
+
+/* Weights of bf16 under f32 rows: the rows are rounded first. */
+static void check_mixed(op_world *w, shape s, bool listed)
+{
+    const size_t MK = (size_t)s.M * (size_t)s.K, NK = (size_t)s.N * (size_t)s.K, n = (size_t)s.M * (size_t)s.N;
+    float *x = op_normals(w, MK), *weights = op_normals(w, NK), *y = op_host(w, n * sizeof *y);
+    double *expected = op_host(w, n * sizeof *expected);
+    const product p = {s, x, weights, op_pack(w, weights, s.N, s.K, HDL_COMPUTE_BF16)};
+    int32_t *rows = op_host(w, (size_t)s.M * sizeof *rows);
+    for (int32_t m = 0; m < s.M; m++) rows[m] = listed ? (m * 5 + 2) % s.M : m;
+    hdl_gemm_args a = args_of(w, &p, op_device(w, x, MK * sizeof *x), op_device(w, NULL, n * sizeof *y));
+    a.act_dtype = HDL_F32;
+    a.rows = listed ? op_device(w, rows, (size_t)s.M * sizeof *rows) : NULL;
+    run(w, &a);
+    op_fetch(w, y, a.y, n * sizeof *y);
+    op_act_round(w, x, MK);
+    op_act_round(w, weights, NK);
+    for (size_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < s.K; k++)
+            expected[i] += (double)x[rows[i / (size_t)s.N] * s.K + k] * (double)weights[(int32_t)(i % (size_t)s.N) * s.K + k];
+    for (size_t i = 0; i < n; i++)
+        cr_assert(fabs((double)y[i] - expected[i]) < 1e-3, "%s: element %zu: %g, want %g", op_place_name(w->place), i,
+                  (double)y[i], expected[i]);
+    w->backend->weight_close(p.w);
+}
+
+Test(gemm_backends, bf16_weights_round_f32_rows)
+{
+    static const op_place of_bf16[] = {OP_SIMT_BF16, OP_CUDA_BF16};
+    for (size_t i = 0; i < sizeof of_bf16 / sizeof *of_bf16; i++) {
+        op_world w;
+        if (!op_open_at(&w, of_bf16[i], SEED + 50)) continue;
+        reserve(&w);
+        check_mixed(&w, (shape){7, 83, 21}, true);
+        check_mixed(&w, (shape){20, 272, 32}, false);
+        op_close(&w);
+    }
+}
+
+/*
+ * A row alone, among others, behind any list, on any schedule has the same bits. `wide`: rows and results are f32 whatever
+ * the weights; rounding to bf16 would hide most differences.
+ */
+static void check_places(op_world *w, int32_t K, int32_t N, int n_seeds, bool wide)
+{
+    enum { ALL = 150 };
+    static const int32_t counts[] = {1, 5, 16, 17, 33, 64, 70, 129};
+    product p;
+    make_product(w, (shape){ALL, K, N}, &p);
+    const hdl_dtype act = w->act;
+    if (wide) w->act = HDL_F32;
+    const size_t row_bytes = op_act_bytes(w, (size_t)N), x_bytes = op_act_bytes(w, (size_t)K);
+    uint8_t *all = op_host(w, ALL * row_bytes), *some = op_host(w, ALL * row_bytes);
+    uint8_t *x = op_act(w, p.x, (size_t)ALL * (size_t)K);
+    void *y = op_act(w, NULL, (size_t)ALL * (size_t)N);
+    hdl_gemm_args a = args_of(w, &p, x, y);
+    run(w, &a);
+    op_fetch(w, all, y, ALL * row_bytes);
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        const int32_t first = (int32_t)(c * 17) % (ALL - counts[c] + 1);
+        a.M = counts[c];
+        a.x = x + (size_t)first * x_bytes;
+        for (int seed = 1; seed <= (counts[c] == 1 ? n_seeds : 1); seed++) {
+            op_schedule(w, (uint64_t)seed);
+            run(w, &a);
+            op_fetch(w, some, y, (size_t)a.M * row_bytes);
+            cr_assert_eq(memcmp(some, all + (size_t)first * row_bytes, (size_t)a.M * row_bytes), 0,
+                         "%s K %d N %d: %d rows from %d differ, schedule %d", op_place_name(w->place), K, N, a.M, first, seed);
+        }
+    }
+    int32_t rows[ALL];
+    for (int32_t i = 0; i < ALL; i++) rows[i] = (i * 37 + 5) % ALL;
+    a.M = 40;
+    a.x = x;
+    a.rows = op_device(w, rows, sizeof rows);
+    run(w, &a);
+    op_fetch(w, some, y, 40 * row_bytes);
+    for (int32_t i = 0; i < 40; i++)
+        cr_assert_eq(memcmp(some + (size_t)i * row_bytes, all + (size_t)rows[i] * row_bytes, row_bytes), 0,
+                     "%s K %d N %d: row %d of the list differs", op_place_name(w->place), K, N, i);
+    w->act = act;
+    w->backend->weight_close(p.w);
+}
+
+Test(gemm_backends, a_row_has_the_same_bits_wherever_it_stands, .timeout = 300)
+{
+    static const int32_t matrices[][2] = {{96, 48}, {515, 33}, {1056, 64}, {264, 160}};
+    for (int place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, (op_place)place, SEED + 100)) continue;
+        reserve(&w);
+        for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
+            for (int wide = 0; wide <= (w.act != HDL_F32); wide++)
+                check_places(&w, matrices[i][0], matrices[i][1], i == 0 ? 8 : 2, wide == 1);
+        op_close(&w);
+    }
+}
+
+static double activate(hdl_activation act, double x)
+{
+    switch (act) {
+    case HDL_ACT_RELU:         return x > 0.0 ? x : 0.0;
+    case HDL_ACT_GELU_TANH:    return 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case HDL_ACT_SWISH:        return x / (1.0 + exp(-x));
+    case HDL_ACT_GELU_ERF:     return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+    case HDL_ACT_GELU_SIGMOID: return x / (1.0 + exp(-1.702 * x));
+    case HDL_ACT_TANH:         return tanh(x);
+    case HDL_ACT_SIGMOID:      return 1.0 / (1.0 + exp(-x));
+    case HDL_ACT_NONE:
+    case HDL_N_ACTIVATIONS:    break;
+    }
+    return x;
+}
+
+/* Wide rows, a list, a count, bias, activation and residual together; padding and dead rows stay as they were. */
+static void check_everything(op_world *w, hdl_activation act, bool in_place, int32_t pad)
+{
+    enum { M = 37, K = 24, N = 42 };
+    /* a count is held within 0 and M */
+    const int32_t count = act == HDL_ACT_RELU ? -1 : act == HDL_ACT_TANH ? M + 7 : 33;
+    const int32_t live = count < 0 ? 0 : count < M ? count : M;
+    const int32_t ldx = K + pad, ldy = N + pad;
+    const float untouched = -1232.0f;       /* a bf16 too */
+    product p;
+    make_product(w, (shape){M, K, N}, &p);
+    float *x = op_normals(w, (size_t)(M * ldx)), *bias = op_normals(w, N), *residual = op_normals(w, (size_t)(M * ldy));
+    float *before = op_copies(w, (size_t)(M * ldy), untouched), *y = op_host(w, (size_t)(M * ldy) * sizeof *y);
+    for (int32_t m = 0; m < M; m++)
+        for (int32_t k = K; k < ldx; k++) x[m * ldx + k] = NAN;      /* what lies between the rows is nobody's */
+    void *px = op_act(w, x, (size_t)(M * ldx)), *pr = op_act(w, residual, (size_t)(M * ldy));
+    if (in_place) memcpy(before, residual, (size_t)(M * ldy) * sizeof *before);
+    int32_t rows[M];
+    for (int32_t i = 0; i < M; i++) rows[i] = (i * 11 + 3) % M;
+    hdl_gemm_args a = args_of(w, &p, px, in_place ? pr : op_act(w, before, (size_t)(M * ldy)));
+    a.ldx = ldx, a.ldy = ldy, a.residual = pr, a.ldr = ldy, a.act = act, a.bias = op_device(w, bias, N * sizeof *bias);
+    a.rows = op_device(w, rows, sizeof rows), a.count = op_device(w, &count, sizeof count);
+    run(w, &a);
+    op_act_fetch(w, y, a.y, (size_t)(M * ldy));
+    for (int32_t m = 0; m < M; m++)
+        for (int32_t n = 0; n < ldy; n++) {
+            const double got = (double)y[m * ldy + n];
+            if (m >= live || n >= N) {
+                cr_assert_eq(y[m * ldy + n], before[m * ldy + n], "%s: row %d column %d was written", op_place_name(w->place), m, n);
+                continue;
+            }
+            double sum = (double)bias[n];
+            for (int32_t k = 0; k < K; k++) sum += (double)x[rows[m] * ldx + k] * (double)p.weights[n * K + k];
+            const double want = activate(act, sum) + (double)residual[m * ldy + n];
+            const double allowed = w->act == HDL_BF16 ? fabs(want) * 0x1p-8 + 1e-4 : 1e-5 * (1.0 + fabs(want));
+            cr_assert(fabs(got - want) <= allowed, "%s activation %d row %d column %d: %g, want %g", op_place_name(w->place),
+                      (int)act, m, n, got, want);
+        }
+    w->backend->weight_close(p.w);
+}
+
+Test(gemm_backends, bias_activation_residual_rows_and_count_together, .timeout = 120)
+{
+    for (int place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, (op_place)place, SEED + 200)) continue;
+        reserve(&w);
+        for (int act = 0; act < HDL_N_ACTIVATIONS; act++) check_everything(&w, (hdl_activation)act, act % 2 == 1, act % 3);
+        op_close(&w);
+    }
+}
+
+/* What an activation may be off by at x: some ulp of its value; GELU's 1 + f(x) cancels on the left, in any f32 form. */
+static double allowed_error(hdl_activation act, double x, double value)
+{
+    const double ulp = 0x1p-23, flushed = (1.0 + fabs(x)) * 0x1p-127;   /* 1 + e^-x overflows where sigmoid is below 2^-128 */
+    if (act == HDL_ACT_GELU_TANH || act == HDL_ACT_GELU_ERF) return 4.0 * ulp * (fabs(value) + fabs(x)) + flushed;
+    return (act == HDL_ACT_GELU_SIGMOID ? 4.0 + fabs(x) : 4.0) * ulp * fabs(value) + flushed;
+}
+
+/* The whole range in steps, through a product with one weight of 1: y = act(x); then what is not finite, or huge. */
+static void check_activation(op_world *w, hdl_activation act)
+{
+    enum { M = 500, SPECIAL = 5 };
+    const float special[SPECIAL] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f};
+    float one = 1.0f, *x = op_host(w, (M + SPECIAL) * sizeof *x), *y = op_host(w, (M + SPECIAL) * sizeof *y);
+    for (int i = 0; i < M; i++) x[i] = (float)(i - M / 2) * (i % 2 ? 0.4f : 0.02f);
+    memcpy(x + M, special, sizeof special);
+    const product p = {{M + SPECIAL, 1, 1}, x, &one, op_pack(w, &one, 1, 1, w->compute)};
+    hdl_gemm_args a = args_of(w, &p, op_act(w, x, M + SPECIAL), op_act(w, NULL, M + SPECIAL));
+    a.act = act;
+    run(w, &a);
+    op_act_fetch(w, y, a.y, M + SPECIAL);
+    for (int i = 0; i < M; i++) {
+        const double want = activate(act, (double)x[i]);
+        const double rounding = w->act == HDL_BF16 ? fabs(want) * 0x1p-8 : 0.0;
+        cr_assert(fabs((double)y[i] - want) <= allowed_error(act, (double)x[i], want) + rounding,
+                  "%s activation %d at %g: %.9g, want %.9g", op_place_name(w->place), (int)act, (double)x[i], (double)y[i], want);
+    }
+    cr_assert(isnan(y[M + 2]), "%s activation %d hides a NaN", op_place_name(w->place), (int)act);
+    cr_assert(!isnan(y[M + 3]) && !isnan(y[M + 4]), "%s activation %d makes NaN of 1e30", op_place_name(w->place), (int)act);
+    w->backend->weight_close(p.w);
+}
+
+Test(gemm_backends, activations_follow_double_over_the_whole_range, .timeout = 120)
+{
+    for (int place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, (op_place)place, SEED + 300)) continue;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 512, .K = 16, .N = 16};
+        op_reserve(&w, &limits);
+        for (int act = 0; act < HDL_N_ACTIVATIONS; act++) check_activation(&w, (hdl_activation)act);
+        op_close(&w);
+    }
+}

@@ -11,7 +11,8 @@ from corpus import read_lines, read_pairs
 
 
 def translate(options, model, sources):
-    command = [options.program, 'translate', model, '--beam', str(options.beam), '--quiet']
+    command = [options.program, 'translate', model, '--beam', str(options.beam), '--compute',
+               options.compute, '--quiet']
     result = subprocess.run(command, input='\n'.join(sources) + '\n', capture_output=True,
                             encoding='utf-8')
     if result.returncode:
@@ -35,6 +36,7 @@ def main():
     parser.add_argument('--source', default='en')
     parser.add_argument('--target', default='de')
     parser.add_argument('--beam', type=int, default=1)
+    parser.add_argument('--compute', default='f32', help='f32, the same on every machine; bf16, int8, auto')
     parser.add_argument('--show', action='store_true', help='print the lines of --pairs with their outputs')
     options = parser.parse_args()
     for model in options.models:

@@ -13,7 +13,7 @@
  *     if (hdl_model_load("models/en-de", NULL, &model) != HDL_OK) return fail(hdl_error_detail());
  *     if (hdl_translator_open(model, NULL, &translator) != HDL_OK) return fail(hdl_error_detail());
  *     if (hdl_translate(translator, lines, 2, NULL, &results) != HDL_OK) return fail(hdl_error_detail());
- *     puts(hdl_results_get(results, 0)->hypotheses[0].text);       // Guten Morgen.
+ *     puts(hdl_results_get(results, 0)->hypotheses[0].text);       // Guten Morgen!
  *     hdl_results_free(results);
  *     hdl_translator_close(translator, 0);
  *     hdl_model_close(model);

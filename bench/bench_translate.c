@@ -111,6 +111,13 @@ static int translate_all(const work *w, hdl_translator *t, const setting *s)
 
 static const char *compute_name(hdl_compute c) { return c == HDL_COMPUTE_INT8 ? "int8" : c == HDL_COMPUTE_BF16 ? "bf16" : "f32"; }
 
+/* Whether the CPU backend multiplies in AMX tiles. */
+static int has_tiles(void)
+{
+    hdl_device_entry cpu = HDL_DEVICE_ENTRY_INIT;
+    return hdl_device_list(NULL, 0, &cpu) == HDL_OK && strstr(cpu.line, " AMX") != NULL;
+}
+
 static int measure(const work *w, const setting *s, double bandwidth)
 {
     hdl_translator_options o = HDL_TRANSLATOR_OPTIONS_INIT;
@@ -135,7 +142,8 @@ static int measure(const work *w, const setting *s, double bandwidth)
     after.rows -= before.rows;
     const double tokens = (double)(after.target_tokens - before.target_tokens), steps = (double)(after.steps - before.steps);
     const double operations = count_operations(&info, &after);
-    const double peak = measure_fma_peak(HDL_ISA_AVX512, s->compute, true);
+    const double tiles = has_tiles() ? measure_tile_peak(s->compute) : 0;
+    const double peak = tiles > 0 ? tiles : measure_fma_peak(HDL_ISA_AVX512, s->compute, true);
     const double known = peak > 0 ? peak : measure_fma_peak(HDL_ISA_AVX2, HDL_COMPUTE_F32, false);
     const double floor_seconds = (known > 0 ? operations / (known * 1e9) : 0) / s->threads
                                  + steps * (double)after.weight_bytes / bandwidth / s->threads;

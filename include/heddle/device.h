@@ -16,7 +16,7 @@ typedef struct hdl_stream hdl_stream;   /* an ordered queue of work on one devic
 /* Instruction sets of the CPU backend. AUTO takes the best that the processor has; a forced one that it lacks is HDL_ENOSUPPORT. */
 typedef enum hdl_isa { HDL_ISA_AUTO = 0, HDL_ISA_PLAIN, HDL_ISA_AVX2, HDL_ISA_AVX512 } hdl_isa;
 
-/* Which products the CPU backend takes. AUTO: oneDNN where it multiplies natively what ours does not (AMX), else ours. */
+/* Which products the CPU backend takes. AUTO: ours; oneDNN only where it is asked for. */
 typedef enum hdl_products { HDL_PRODUCTS_AUTO = 0, HDL_PRODUCTS_OWN, HDL_PRODUCTS_ONEDNN } hdl_products;
 
 /* Hooks for memory; every field or none. `kind` is 0 device, 1 pinned, 2 host. */

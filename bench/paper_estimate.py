@@ -1,0 +1,289 @@
+"""What a decode step and an encoder pass should cost on one H200, by paper: no GPU is asked, nothing is measured here.
+
+python3 bench/paper_estimate.py step --rows 512 --beam 4    one decode step, kernel by kernel
+python3 bench/paper_estimate.py encoder --sentences 136     one encoder pass with its source keys and values
+python3 bench/paper_estimate.py sum                         tokens a second and microseconds a step, beside the goals
+python3 bench/paper_estimate.py check docs/performance.md   whether the page has the tables that this program prints
+
+The shape is base: 6+6 layers, E 512, F 2048, 8 heads, V 32000, post-norm, bf16; sources of 30 tokens, target position
+30 (31 keys). docs/performance.md says in words how each figure is found. Tiles are chosen as kernels/gemm_tiles.h does.
+"""
+import argparse
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+LAYERS, E, F, H, V = 6, 512, 2048, 8, 32000
+SOURCE, POSITION, TARGET = 30, 30, 30       # TARGET: tokens of a translation, over which its encoder pass is spread
+KEYS = POSITION + 1
+PAGE = 16                                   # key rows of a page; cross-attention reads whole pages
+BF16, F32 = 2, 4                            # bytes
+
+# Measured on one H200: an 8192^3 bf16 product, a device copy. FLOP/s and bytes/s.
+TENSOR, MEMORY = 788e12, 4.3e12
+# Of NVIDIA's data sheet: f32 units; multiprocessors; clock at which 132 of them give its 989 TFLOP/s.
+F32_UNITS, SMS, CLOCK = 67e12, 132, 1.83e9
+SHARED = 227 * 1024                         # bytes of shared memory that one block may have
+# Assumed, until a GPU says better.
+COPY_SHARE = 0.85                           # of the copy's bandwidth that a kernel reaches: the aim for attention
+NODE = 1.0                                  # us from one kernel of a recording to the next that waits for it
+READ = 0.3                                  # us of a read that the next one waits for: between L2 and memory
+VISIT = 400                                 # clocks of a warp for one row of a panel of logits: its chain of shuffles
+JOIN = 28                                   # instructions for each value that a warp offers to a list of best values
+SCHEDULERS = 4                              # of a multiprocessor, one instruction a clock each
+BUS, COPY = 50e9, 2.0                       # bytes/s of PCI Express; us of a copy of nothing
+WRITERS = {1: 1.0, 4: 1.5}                  # beams that wrote one position of the paths that live, by beam width
+
+# kernels/gemm_tiles.h and the table of gemm_mma.cuh: rows, columns, most groups, latency, work.
+CHUNK, STEP, FIXED, RESIDENT, STAGES = 256, 64, 1500, 8, 3
+TILES = ((16, 32, 8, 400, 192), (64, 32, 4, 450, 384), (64, 64, 1, 450, 512), (128, 128, 1, 1100, 1100))
+# kernels/logit_work.cu
+PANEL, WALK_BLOCKS, KEPT_BYTES, MERGE_THREADS = 128, 264, 64 << 20, 256
+PLAN_ROWS = 256                             # rows that the plan's one block takes at a time
+RATES = ((1, 1), (64, 1), (512, 1), (4096, 1), (4, 4), (64, 4), (512, 4), (4096, 4))    # rows, beam of `sum`
+PASS_TOKENS = 4096                          # --batch-tokens of an encoder pass
+GOALS = {(4096, 1): 1e6, (4096, 4): 4e5}    # target tokens a second
+GOAL_STEP = 250                             # us of a step for one sentence
+
+
+@dataclass
+class Kernel:
+    """One line of a table: all launches of a kernel in a step, or in a pass."""
+    name: str
+    launches: int
+    data: float             # bytes of one launch
+    flops: float            # of one launch
+    rate: float             # FLOP/s of the units that it may use
+    expected: float         # us of one launch
+
+    @property
+    def floor(self):
+        return max(self.data / MEMORY, self.flops / self.rate) * 1e6
+
+
+def gemm_cost(tile, groups, M, N, K):
+    """hdl_gemm_cost: clocks."""
+    rows, columns, _, latency, work = tile
+    chunks, slabs = ceil(K / CHUNK), ceil(K / STEP)
+    steps = min(ceil(chunks / groups) * (CHUNK // STEP), slabs)
+    blocks = ceil(ceil(M / rows) * ceil(N / columns) / SMS)
+    wait = ceil(blocks / min(SHARED // gemm_bytes(tile, groups), RESIDENT)) * (FIXED + steps * latency)
+    busy = blocks * slabs * work + FIXED
+    return wait + busy // 16 if wait > busy else busy + wait // 16
+
+
+def gemm_bytes(tile, groups):
+    """hdl_gemm_bytes: shared memory of a block."""
+    rows, columns = tile[:2]
+    return groups * (STAGES * (rows + columns) * STEP * BF16 + rows * columns * F32) + rows * (columns + 4) * F32
+
+
+def gemm_clocks(M, N, K):
+    """hdl_gemm_choose: clocks of the cheapest tile."""
+    costs = []
+    for tile in TILES:
+        groups = 1
+        while groups <= tile[2] and gemm_bytes(tile, groups) <= SHARED:
+            if groups == 1 or groups // 2 < ceil(K / CHUNK):        # else too few chunks
+                costs.append(gemm_cost(tile, groups, M, N, K))
+            groups *= 2
+    return min(costs)
+
+
+def traffic(data):
+    return data / (COPY_SHARE * MEMORY) * 1e6
+
+
+def product(name, launches, M, N, K):
+    data = BF16 * (N * K + M * K + M * N) + F32 * N
+    time = NODE + max(gemm_clocks(M, N, K) / CLOCK * 1e6, traffic(data))
+    return Kernel(name, launches, data, 2 * M * N * K, TENSOR, time)
+
+
+def row_kernel(name, launches, blocks, resident, chain, data, flops=0, rate=F32_UNITS):
+    """The first blocks pay their chain of reads; then the longer of all traffic and the other blocks' chains."""
+    waves = ceil(blocks / (SMS * resident))
+    time = NODE + chain * READ + max(traffic(data), (waves - 1) * chain * READ, flops / rate * 1e6)
+    return Kernel(name, launches, data, flops, rate, time)
+
+
+def norm(launches, M):
+    return row_kernel("norm", launches, ceil(M / 4), 16, 3, BF16 * 3 * M * E + F32 * 2 * E)
+
+
+def embed(M, chain):
+    return row_kernel("embed", 1, M, 8, chain, M * E * (BF16 + F32 + BF16))
+
+
+def walk_tile(rows):
+    """Rows and warps of the tile that walks the logits, clocks of a slab by gemm_mma.cuh's rule for work."""
+    tile = 16 if rows <= 16 else 64 if rows <= 64 else 128
+    warps = 4 if tile == 16 else 8
+    return tile, warps, max(tile * PANEL * STEP / 1024, (tile + PANEL) * STEP * BF16 / 32, 400)
+
+
+def logit_kernels(rows, beam):
+    best, panels = 2 * beam, ceil(V / PANEL)
+    tile, warps, slab = walk_tile(rows)
+    tiles = ceil(rows / tile)
+    splits = min(max(WALK_BLOCKS // tiles, 1), panels)
+    blocks = ceil(tiles * splits / SMS)                     # of one multiprocessor
+    own = ceil(min(rows, tile) / warps)                     # rows of a warp
+    each = ceil(panels / splits)                            # panels of a block
+    fill = own * PANEL * JOIN * ceil(min(rows, warps) / SCHEDULERS)     # a list's first panel is offered whole
+    clocks = FIXED + blocks * (each * (E / STEP * slab + own * VISIT) + fill)
+    lists = rows * splits * best * (F32 + F32)
+    data = BF16 * (V * E + rows * E) + F32 * V + rows * panels * 8 + lists
+    walk = Kernel("logit_reduce: walk", 1, data, 2 * rows * V * E, TENSOR,
+                  NODE + 2 * READ + max(clocks / CLOCK * 1e6, traffic(data)))
+    plan = row_kernel("logit_reduce: plan", 1, 1, 1, 1 + 3 * ceil(rows / PLAN_ROWS), rows * (128 + 32 + 48))
+    merge = row_kernel("logit_reduce: merge", 1, rows, 2048 // MERGE_THREADS, 7,
+                       rows * (panels * 8 + best * 8) + lists)
+    kept = min(rows, KEPT_BYTES // (V * F32))
+    spare = ceil(rows / kept) - 1
+    found = [plan, walk, merge]
+    if spare > 0:
+        found.append(Kernel("logit_reduce: spare rounds", 2 * spare, rows * 48, 0, F32_UNITS, NODE + 2 * READ))
+    return found
+
+
+def step_kernels(rows, beam):
+    """One decode step: transformer.c, hdl__decode; lane_step.c, queue_step and what stands around the recording."""
+    slots = ceil(rows / beam)
+    rows_io = BF16 * 2 * rows * E                           # queries in, output out
+    own_keys = BF16 * 2 * E * KEYS * slots * WRITERS[beam]
+    source_keys = BF16 * 2 * E * ceil(SOURCE / PAGE) * PAGE * slots
+    spread_self, spread_cross = rows * H <= SMS * 4, rows * H <= SMS * 8
+    inputs = 128 + 4 * F32 * rows                           # row list; slots' changes are a few hundred words
+    around = 2 * COPY + (inputs + 32 * slots) / BUS * 1e6 + NODE + READ
+    return [
+        embed(rows, 4),
+        product("gemm 3E x E (q, k, v)", LAYERS, rows, 3 * E, E),
+        row_kernel("cache_append", LAYERS, rows, 16, 6, BF16 * 4 * rows * E),
+        row_kernel("attention, self pages", LAYERS, (rows if spread_self else ceil(rows / 4)) * H, 4,
+                   6 if beam == 1 else 7, own_keys + rows_io, 4 * rows * KEYS * E),
+        product("gemm E x E (outputs, cross q)", 3 * LAYERS, rows, E, E),
+        row_kernel("attention, source pages", LAYERS, slots * (H if spread_cross else H // 4), 3, 6,
+                   source_keys + rows_io, 4 * rows * SOURCE * E, TENSOR),
+        product("gemm F x E", LAYERS, rows, F, E),
+        product("gemm E x F", LAYERS, rows, E, F),
+        norm(3 * LAYERS, rows),
+        row_kernel("logit_edits", 1, ceil(rows / 4), 8, 5, rows * 32),
+        *logit_kernels(rows, beam),
+        row_kernel("beam_step", 1, slots, 4, 10, slots * (128 + 64) + rows * (2 * beam * 8 + 2 * KEYS)),
+        Kernel("copies and scatter_words around it", 1, 0, 0, F32_UNITS, around)]
+
+
+def encoder_kernels(sentences):
+    """One encoder pass: transformer.c, hdl__encode and hdl__write_source."""
+    M = sentences * SOURCE
+    blocks = (M // 32 + sentences) * H
+    return [
+        embed(M, 2),
+        product("gemm 3E x E (q, k, v)", LAYERS, M, 3 * E, E),
+        row_kernel("attention, packed", LAYERS, blocks, 11, 6, BF16 * 4 * M * E, 4 * M * SOURCE * E, TENSOR),
+        product("gemm E x E (outputs)", LAYERS, M, E, E),
+        product("gemm F x E", LAYERS, M, F, E),
+        product("gemm E x F", LAYERS, M, E, F),
+        norm(2 * LAYERS, M),
+        product("gemm 2E x E (cross k, v)", LAYERS, M, 2 * E, E),
+        row_kernel("cache_append", LAYERS, M, 16, 6, BF16 * 4 * M * E)]
+
+
+def floor_of(kernels):
+    return sum(k.launches * k.floor for k in kernels)
+
+
+def time_of(kernels):
+    return sum(k.launches * k.expected for k in kernels)
+
+
+def figure(x):
+    """Three digits."""
+    return f"{x:,.0f}" if x >= 99.95 else f"{x:.1f}" if x >= 9.995 else f"{x:.2f}" if x > 0 else "0"
+
+
+def print_kernels(kernels):
+    lines = ["| kernel | launches | MB | GFLOP | floor, us | expected, us |", "| --- | --- | --- | --- | --- | --- |"]
+    for k in kernels:
+        sums = (k.launches * k.data / 1e6, k.launches * k.flops / 1e9, k.launches * k.floor, k.launches * k.expected)
+        lines.append(f"| {k.name} | {k.launches} | " + " | ".join(figure(x) for x in sums) + " |")
+    sums = (sum(k.launches * k.data for k in kernels) / 1e6, sum(k.launches * k.flops for k in kernels) / 1e9,
+            floor_of(kernels), time_of(kernels))
+    lines.append(f"| sum | {sum(k.launches for k in kernels)} | " + " | ".join(figure(x) for x in sums) + " |")
+    return lines
+
+
+def print_sum():
+    heads = ("rows", "beam", "sentences", "step, floor us", "step, us", "encoder's share, us", "tokens/s, floor",
+             "tokens/s", "goal")
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for rows, beam in RATES:
+        slots = rows // beam
+        batch = min(slots, PASS_TOKENS // SOURCE)
+        encoder = encoder_kernels(batch)
+        step, passes = step_kernels(rows, beam), slots / batch / TARGET     # encoder passes for each step
+        rates = (slots / (floor_of(step) + passes * floor_of(encoder)) * 1e6,
+                 slots / (time_of(step) + passes * time_of(encoder)) * 1e6)
+        goal = f"{GOALS[rows, beam]:,.0f} tokens/s" if (rows, beam) in GOALS else ""
+        if slots == 1:
+            goal = f"{GOAL_STEP} us a step"
+        lines.append(f"| {rows} | {beam} | {slots} | {figure(floor_of(step))} | {figure(time_of(step))} | "
+                     f"{figure(passes * time_of(encoder))} | {rates[0]:,.0f} | {rates[1]:,.0f} | {goal} |")
+    return lines
+
+
+def check_page(path):
+    """A line that ends in `python3 bench/paper_estimate.py ...`: stands before a table; are they the same?"""
+    text = Path(path).read_text(encoding="utf-8").split("\n")
+    found = wrong = 0
+    for i, line in enumerate(text):
+        match = re.search(r"`python3 bench/paper_estimate\.py ([^`]+)`:$", line)
+        if match is None:
+            continue
+        found += 1
+        expected = table_of(parse(shlex.split(match.group(1))))
+        if text[i + 2:i + 2 + len(expected)] != expected:
+            wrong += 1
+            print(f"{path}:{i + 1}: the table is not what `{match.group(1)}` prints")
+    print(f"{found - wrong} passed, {wrong} failed")
+    return wrong == 0 and found > 0
+
+
+def positive(word):
+    if not word.isdecimal() or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"{word!r} is no positive number")
+    return int(word)
+
+
+def parse(words):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    step = commands.add_parser("step", help="one decode step")
+    step.add_argument("--rows", type=positive, default=512, help="live rows, a whole number of beams (default: 512)")
+    step.add_argument("--beam", type=int, default=1, choices=sorted(WRITERS), help="beams of a sentence (default: 1)")
+    encoder = commands.add_parser("encoder", help="one encoder pass")
+    encoder.add_argument("--sentences", type=positive, default=1, help=f"of {SOURCE} tokens each (default: 1)")
+    commands.add_parser("sum", help="rates of whole translations, beside the goals")
+    commands.add_parser("check", help="compare a page's tables with what this program prints").add_argument("page")
+    return parser.parse_args(words)
+
+
+def table_of(args):
+    if args.command == "step":
+        return print_kernels(step_kernels(args.rows, args.beam))
+    return print_kernels(encoder_kernels(args.sentences)) if args.command == "encoder" else print_sum()
+
+
+def main():
+    args = parse(sys.argv[1:])
+    if args.command == "check":
+        sys.exit(0 if check_page(args.page) else 1)
+    print("\n".join(table_of(args)))
+
+
+if __name__ == "__main__":
+    main()

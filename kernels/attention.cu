@@ -6,7 +6,7 @@
  * Source     Vaswani et al. 2017, eq. 1.
  * Mapping    Probabilities, when asked for, by a kernel of their own that goes first: the output
  *            may overwrite the queries. Then one kernel: packed sequences, or rows over pages;
- *            source pages in bf16 take tensor cores when their values lie as fragments.
+ *            source pages of 16 bits take tensor cores when their values lie as fragments.
  * Numerics   See each variant. The scale is multiplied by log2(e): every exponential is one of base
  *            2.
  * Bound      See each variant.
@@ -69,15 +69,18 @@ PagedTask paged_task(const hdl_attention_args &args)
 hdl_status attend_packed(hdl_backend_stream *stream, const hdl_attention_args &args,
                          const ProbsTask &probs)
 {
-    const bool bf16       = args.act_dtype == HDL_BF16;
-    const PackedTask task = bf16 ? packed_task<__nv_bfloat16>(args) : packed_task<float>(args);
+    const PackedTask task =
+        args.act_dtype == HDL_F32 ? packed_task<float>(args) : packed_task<uint16_t>(args);
     if (probs.probs != nullptr) {
         const hdl_status status =
             attention_probs_packed(stream, task, probs, args.act_dtype, args.M);
         if (status != HDL_OK) return status;
     }
-    return bf16 ? attention_packed_bf16(stream, task, args.M)
-                : attention_packed_f32(stream, task, args.M);
+    switch (args.act_dtype) {
+    case HDL_BF16: return attention_packed_bf16(stream, task, args.M);
+    case HDL_F16:  return attention_packed_f16(stream, task, args.M);
+    default:       return attention_packed_f32(stream, task, args.M);
+    }
 }
 
 hdl_status attend_paged(hdl_backend_stream *stream, const hdl_attention_args &args,
@@ -90,9 +93,12 @@ hdl_status attend_paged(hdl_backend_stream *stream, const hdl_attention_args &ar
         if (status != HDL_OK) return status;
     }
     if (args.act_dtype == HDL_F32) return attention_rows_f32(stream, task, args.M);
+    const bool f16 = args.act_dtype == HDL_F16;
     if (task.source && task.pages.value_fragments)
-        return attention_cross_bf16(stream, task, args.M);
-    return attention_rows_bf16(stream, task, args.M);
+        return f16 ? attention_cross_f16(stream, task, args.M)
+                   : attention_cross_bf16(stream, task, args.M);
+    return f16 ? attention_rows_f16(stream, task, args.M)
+               : attention_rows_bf16(stream, task, args.M);
 }
 
 }  // namespace
@@ -116,8 +122,9 @@ size_t attention_scratch_bytes(const hdl_stream_limits &)
 
 hdl_status attention_prepare(hdl_backend_device *device)
 {
-    const hdl_status status = attention_packed_f32_prepare(device);
-    return status != HDL_OK ? status : attention_packed_bf16_prepare(device);
+    hdl_status status = attention_packed_f32_prepare(device);
+    if (status == HDL_OK) status = attention_packed_bf16_prepare(device);
+    return status != HDL_OK ? status : attention_packed_f16_prepare(device);
 }
 
 }  // namespace hdl

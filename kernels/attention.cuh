@@ -43,12 +43,15 @@ struct ProbsTask {
     bool keep_alignment;
 };
 
-// `M` rows at most; each queues one kernel. f32 or bf16 as named.
+// `M` rows at most; each queues one kernel. f32, bf16 or f16 as named.
 hdl_status attention_rows_f32(hdl_backend_stream *, const PagedTask &, int M);
 hdl_status attention_rows_bf16(hdl_backend_stream *, const PagedTask &, int M);
+hdl_status attention_rows_f16(hdl_backend_stream *, const PagedTask &, int M);
 hdl_status attention_cross_bf16(hdl_backend_stream *, const PagedTask &, int M);
+hdl_status attention_cross_f16(hdl_backend_stream *, const PagedTask &, int M);
 hdl_status attention_packed_f32(hdl_backend_stream *, const PackedTask &, int M);
 hdl_status attention_packed_bf16(hdl_backend_stream *, const PackedTask &, int M);
+hdl_status attention_packed_f16(hdl_backend_stream *, const PackedTask &, int M);
 hdl_status attention_probs_paged(hdl_backend_stream *, const PagedTask &, const ProbsTask &,
                                  hdl_dtype, int M);
 hdl_status attention_probs_packed(hdl_backend_stream *, const PackedTask &, const ProbsTask &,
@@ -57,5 +60,6 @@ hdl_status attention_probs_packed(hdl_backend_stream *, const PackedTask &, cons
 // Shared memory past 48 KiB, asked for when the device is opened.
 hdl_status attention_packed_f32_prepare(hdl_backend_device *);
 hdl_status attention_packed_bf16_prepare(hdl_backend_device *);
+hdl_status attention_packed_f16_prepare(hdl_backend_device *);
 
 }  // namespace hdl

@@ -3,11 +3,12 @@
  * their softmax, their output.
  *
  * The accumulator of a product (16 rows, 8 columns) gives lane 4g + t columns 2t and 2t + 1 of rows
- * g and g + 8; packed to bf16, two of them side by side are the A operand of the next product, so
+ * g and g + 8; packed to bf16 or f16, two of them side by side are the A operand of the next product, so
  * weights never leave the registers.
  */
 #pragma once
 #include "online_softmax.cuh"
+#include "ptx.cuh"
 #include "vec.cuh"
 
 namespace hdl {
@@ -109,14 +110,32 @@ template <int kTiles> struct MmaPart {
     }
 };
 
+// The product of one tile, of bf16 or of f16.
+template <class T>
+__device__ __forceinline__ void multiply_tile(float (&d)[4], const uint32_t (&a)[4],
+                                              const uint32_t (&b)[2]);
+template <>
+__device__ __forceinline__ void
+multiply_tile<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    mma_m16n8k16_bf16(d, a, b);
+}
+template <>
+__device__ __forceinline__ void multiply_tile<__half>(float (&d)[4], const uint32_t (&a)[4],
+                                                      const uint32_t (&b)[2])
+{
+    mma_m16n8k16_f16(d, a, b);
+}
+
 // Weights of 16 keys, two accumulators, as the A operand of the product with their values.
+template <class T>
 __device__ __forceinline__ void pack_weights(const float (&low)[4], const float (&high)[4],
                                              uint32_t (&a)[4])
 {
-    a[0] = pack_bf16x2(low[0], low[1]);
-    a[1] = pack_bf16x2(low[2], low[3]);
-    a[2] = pack_bf16x2(high[0], high[1]);
-    a[3] = pack_bf16x2(high[2], high[3]);
+    a[0] = pack_pair<T>(low[0], low[1]);
+    a[1] = pack_pair<T>(low[2], low[3]);
+    a[2] = pack_pair<T>(high[0], high[1]);
+    a[3] = pack_pair<T>(high[2], high[3]);
 }
 
 }  // namespace hdl

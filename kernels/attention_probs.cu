@@ -61,11 +61,11 @@ __device__ __forceinline__ void load_quad(const float *from, float (&to)[kQuad])
 {
     load_vec(from, to);
 }
-__device__ __forceinline__ void load_quad(const __nv_bfloat16 *from, float (&to)[kQuad])
+template <class T> __device__ __forceinline__ void load_quad(const T *from, float (&to)[kQuad])
 {
     const uint2 got = *reinterpret_cast<const uint2 *>(from);
-    to[0] = __uint_as_float(got.x << 16), to[1] = __uint_as_float(got.x & 0xffff0000u);
-    to[2] = __uint_as_float(got.y << 16), to[3] = __uint_as_float(got.y & 0xffff0000u);
+    to[0] = low_half<T>(got.x), to[1] = high_half<T>(got.x);
+    to[2] = low_half<T>(got.y), to[3] = high_half<T>(got.y);
 }
 
 template <class T>
@@ -181,8 +181,9 @@ hdl_status attention_probs_paged(hdl_backend_stream *stream, const PagedTask &ta
                                  const ProbsTask &probs, hdl_dtype dtype, int M)
 {
     return launch(stream, "attention",
-                  dtype == HDL_BF16 ? attention_probs_paged_kernel<__nv_bfloat16>
-                                    : attention_probs_paged_kernel<float>,
+                  dtype == HDL_BF16  ? attention_probs_paged_kernel<__nv_bfloat16>
+                  : dtype == HDL_F16 ? attention_probs_paged_kernel<__half>
+                                     : attention_probs_paged_kernel<float>,
                   row_blocks(M), dim3(kWarp * kRows), 0, task, probs);
 }
 
@@ -190,8 +191,9 @@ hdl_status attention_probs_packed(hdl_backend_stream *stream, const PackedTask &
                                   const ProbsTask &probs, hdl_dtype dtype, int M)
 {
     return launch(stream, "attention",
-                  dtype == HDL_BF16 ? attention_probs_packed_kernel<__nv_bfloat16>
-                                    : attention_probs_packed_kernel<float>,
+                  dtype == HDL_BF16  ? attention_probs_packed_kernel<__nv_bfloat16>
+                  : dtype == HDL_F16 ? attention_probs_packed_kernel<__half>
+                                     : attention_probs_packed_kernel<float>,
                   row_blocks(M), dim3(kWarp * kRows), 0, task, probs);
 }
 

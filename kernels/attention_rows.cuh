@@ -25,8 +25,10 @@ template <class T, int kV> struct alignas(sizeof(T) * kV) Raw {
 
     __device__ __forceinline__ float operator[](int i) const
     {
-        if (sizeof(T) == sizeof(float)) return __uint_as_float(word[i]);
-        return __uint_as_float(i % 2 == 0 ? word[i / 2] << 16 : word[i / 2] & 0xffff0000u);
+        if constexpr (sizeof(T) == sizeof(float))
+            return __uint_as_float(word[i]);
+        else
+            return i % 2 == 0 ? low_half<T>(word[i / 2]) : high_half<T>(word[i / 2]);
     }
 };
 
@@ -36,10 +38,10 @@ __device__ __forceinline__ void set_pair(Raw<float, 4> &raw, int i, float low, f
     raw.word[i + 1] = __float_as_uint(high);
 }
 
-template <int kV>
-__device__ __forceinline__ void set_pair(Raw<__nv_bfloat16, kV> &raw, int i, float low, float high)
+template <class T, int kV>
+__device__ __forceinline__ void set_pair(Raw<T, kV> &raw, int i, float low, float high)
 {
-    raw.word[i / 2] = pack_bf16x2(low, high);
+    raw.word[i / 2] = pack_pair<T>(low, high);
 }
 
 // What stays the same for one query.

@@ -6,7 +6,7 @@
  * Source     docs/architecture.md, "backends".
  *
  * Mapping    Entries live in the file of their op or object; this one names them.
- * Numerics   Hidden rows are f32 under compute f32, bf16 under bf16.
+ * Numerics   Hidden rows are f32 under compute f32, bf16 under bf16, f16 under f16.
  * Bound      None.
  */
 #include "backend_name.cuh"
@@ -18,7 +18,10 @@ namespace {
 
 constexpr int32_t kLag = 1;         // the host looks at a step's outcome while the next one runs
 
-hdl_dtype act_dtype(hdl_compute compute) { return compute == HDL_COMPUTE_BF16 ? HDL_BF16 : HDL_F32; }
+hdl_dtype act_dtype(hdl_compute compute)
+{
+    return compute == HDL_COMPUTE_BF16 ? HDL_BF16 : compute == HDL_COMPUTE_F16 ? HDL_F16 : HDL_F32;
+}
 
 hdl_backend make_table()
 {
@@ -28,7 +31,7 @@ hdl_backend make_table()
     t.name            = kBackendName;
     t.kind            = kBackendKind;
     t.lag             = kLag;
-    t.act_dtypes      = 1u << HDL_F32 | 1u << HDL_BF16;
+    t.act_dtypes      = 1u << HDL_F32 | 1u << HDL_BF16 | 1u << HDL_F16;
     t.act_dtype       = act_dtype;
     t.open            = device_open;
     t.close           = device_close;

@@ -7,7 +7,7 @@
  *
  * Mapping    One block of 128 threads a row; thread t takes elements t, t + 128, ... The table keeps its stored dtype,
  *            row after row (a transposed one is turned around while it is loaded), and its scales stay beside it.
- * Numerics   stored value * (scale / stored scale) + position in f32, two roundings and one to bf16, as on the CPU.
+ * Numerics   stored value * (scale / stored scale) + position in f32, two roundings and one to bf16 or f16, as on the CPU.
  * Bound      Memory: the row, its position and y, 8 bytes an element (bf16 table and rows). M = 4096, E = 512 is 17 MB,
  *            3.5 us at 4.8 TB/s (H200 SXM).
  */
@@ -15,7 +15,6 @@
 #include "ops.cuh"
 #include "vec.cuh"
 
-#include <cuda_fp16.h>
 #include <string.h>
 
 struct hdl_embedding {
@@ -53,7 +52,7 @@ struct EmbedRows {
 __device__ __forceinline__ float stored_value(const void *row, hdl_dtype dtype, int e)
 {
     switch (dtype) {
-    case HDL_F16:  return __half2float(static_cast<const __half *>(row)[e]);
+    case HDL_F16:  return widen(static_cast<const __half *>(row)[e]);
     case HDL_BF16: return widen(static_cast<const __nv_bfloat16 *>(row)[e]);
     case HDL_I8:   return static_cast<float>(static_cast<const int8_t *>(row)[e]);
     case HDL_I16:  return static_cast<float>(static_cast<const int16_t *>(row)[e]);
@@ -188,7 +187,11 @@ hdl_status op_embed(hdl_backend_stream *stream, const hdl_embed_args *args)
         a.token = args->slots->token;
         a.state = args->slots->state;
     }
-    return args->act_dtype == HDL_BF16 ? run_embed<__nv_bfloat16>(stream, a) : run_embed<float>(stream, a);
+    switch (args->act_dtype) {
+    case HDL_BF16: return run_embed<__nv_bfloat16>(stream, a);
+    case HDL_F16:  return run_embed<__half>(stream, a);
+    default:       return run_embed<float>(stream, a);
+    }
 }
 
 }  // namespace hdl

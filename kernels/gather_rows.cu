@@ -48,8 +48,7 @@ hdl_status run_gather(hdl_backend_stream *stream, const hdl_gather_rows_args *ar
 
 hdl_status op_gather_rows(hdl_backend_stream *stream, const hdl_gather_rows_args *args)
 {
-    const size_t element   = args->act_dtype == HDL_BF16 ? sizeof(uint16_t) : sizeof(float);
-    const size_t row_bytes = static_cast<size_t>(args->E) * element;
+    const size_t row_bytes = static_cast<size_t>(args->E) * dtype_bytes(args->act_dtype);
     if (fits(args, row_bytes, sizeof(uint4))) return run_gather<uint4>(stream, args, row_bytes);
     if (fits(args, row_bytes, sizeof(uint32_t))) return run_gather<uint32_t>(stream, args, row_bytes);
     return run_gather<uint16_t>(stream, args, row_bytes);

@@ -1,12 +1,13 @@
 /*
- * gemm.cu - the entry of products: which compute type, and rows of f32 rounded for bf16 weights.
+ * gemm.cu - the entry of products: which compute type, and rows of f32 rounded for 16-bit weights.
  *
  * Contract   include/heddle/gemm.h, hdl_gemm(); the door has checked the arguments.
  * Reference  host/cpu/gemm_cpu.c; tests/test_gemm.c.
  * Source     None: this file chooses.
  *
  * Mapping    Rounding: one thread for eight neighbouring inputs of a row.
- * Numerics   f32 to bf16, to the nearest, ties to even; as the CPU's bf16 products do.
+ * Numerics   f32 to bf16 or f16, to the nearest, ties to even; to bf16 as the CPU's products do. From 65520 on an
+ *            f16 is infinite, as IEEE 754 has it.
  * Bound      Rounding: 6 bytes an input.
  */
 #include "gemm_weight.cuh"
@@ -18,12 +19,13 @@ namespace hdl {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kInputs  = kVec<__nv_bfloat16>;        // of one thread: 16 bytes of the result
+constexpr int kInputs  = kVec<__half>;               // of one thread: 16 bytes of the result
 constexpr int kMaxGridY = 65535;                     // CUDA's limit
 
 // Row i of `to` is row rows[i] of x; inputs past K are zero.
+template <class Element>
 __global__ void __launch_bounds__(kThreads)
-gemm_round_kernel(const GemmInput in, const int32_t *count, const int32_t M, const int32_t ld, __nv_bfloat16 *to)
+gemm_round_kernel(const GemmInput in, const int32_t *count, const int32_t M, const int32_t ld, Element *to)
 {
     const int k = (blockIdx.x * kThreads + threadIdx.x) * kInputs, live = live_rows(count, M);
     if (k >= ld) return;
@@ -38,21 +40,16 @@ gemm_round_kernel(const GemmInput in, const int32_t *count, const int32_t M, con
 
 int32_t rounded_ld(int32_t K) { return (K + kInputs - 1) / kInputs * kInputs; }
 
-}  // namespace
-
-size_t bf16_rows_bytes(int32_t M, int32_t K)
-{
-    return static_cast<size_t>(M) * static_cast<size_t>(rounded_ld(K)) * sizeof(__nv_bfloat16);
-}
-
-hdl_status bf16_rows(hdl_backend_stream *stream, const char *op, GemmInput *input, const int32_t *count, int32_t M,
-                     void *to)
+// Rows of f32 as Element [M, rounded_ld(K)] at `to`, which become the input.
+template <class Element>
+hdl_status round_rows(hdl_backend_stream *stream, const char *op, GemmInput *input, const int32_t *count, int32_t M,
+                      void *to)
 {
     const int32_t ld = rounded_ld(input->K);
     const dim3 grid(static_cast<unsigned>((ld / kInputs + kThreads - 1) / kThreads),
                     static_cast<unsigned>(M < kMaxGridY ? M : kMaxGridY));
-    const hdl_status status = launch(stream, op, gemm_round_kernel, grid, dim3(kThreads), 0, *input, count, M, ld,
-                                     static_cast<__nv_bfloat16 *>(to));
+    const hdl_status status = launch(stream, op, gemm_round_kernel<Element>, grid, dim3(kThreads), 0, *input, count,
+                                     M, ld, static_cast<Element *>(to));
     input->x      = to;
     input->ldx    = ld;
     input->rows   = nullptr;
@@ -60,23 +57,34 @@ hdl_status bf16_rows(hdl_backend_stream *stream, const char *op, GemmInput *inpu
     return status;
 }
 
+const char *dtype_word(hdl_dtype dtype) { return dtype == HDL_F32 ? "f32" : dtype == HDL_BF16 ? "bf16" : "f16"; }
+
+}  // namespace
+
+size_t rounded_rows_bytes(int32_t M, int32_t K)
+{
+    return static_cast<size_t>(M) * static_cast<size_t>(rounded_ld(K)) * sizeof(__half);
+}
+
 hdl_status prepare_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
                          const int32_t *rows, const int32_t *count, int32_t M, hdl_dtype act_dtype,
                          GemmInput *input, size_t *used)
 {
-    const bool bf16_weights = w->compute == HDL_COMPUTE_BF16, bf16_x = act_dtype == HDL_BF16;
     *used = 0;
-    if (bf16_x && !bf16_weights)
-        return fail(stream->device, HDL_EDTYPE, "%s: act_dtype = bf16, weights packed for f32 take f32", op);
-    const bool vector = bf16_x ? is_vector<__nv_bfloat16>(x, ldx) : is_vector<float>(x, ldx);
+    if (act_dtype != HDL_F32 && act_dtype != w->dtype)
+        return fail(stream->device, HDL_EDTYPE, "%s: act_dtype = %s, weights packed for %s take f32%s%s", op,
+                    dtype_word(act_dtype), dtype_word(w->dtype), w->dtype == HDL_F32 ? "" : " and ",
+                    w->dtype == HDL_F32 ? "" : dtype_word(w->dtype));
+    const bool vector = act_dtype == HDL_F32 ? is_vector<float>(x, ldx) : is_vector<__half>(x, ldx);
     *input = {x, ldx, rows, w->data, w->ld, w->N, w->K, vector};
-    if (!bf16_weights || bf16_x) return HDL_OK;
+    if (act_dtype == w->dtype) return HDL_OK;
     void *to = nullptr;
-    const size_t bytes = bf16_rows_bytes(M, w->K);
+    const size_t bytes = rounded_rows_bytes(M, w->K);
     const hdl_status status = scratch(stream, op, bytes, &to);
     if (status != HDL_OK) return status;
     *used = bytes;
-    return bf16_rows(stream, op, input, count, M, to);
+    return w->dtype == HDL_F16 ? round_rows<__half>(stream, op, input, count, M, to)
+                               : round_rows<__nv_bfloat16>(stream, op, input, count, M, to);
 }
 
 hdl_status op_gemm(hdl_backend_stream *stream, const hdl_gemm_args *args)
@@ -87,16 +95,17 @@ hdl_status op_gemm(hdl_backend_stream *stream, const hdl_gemm_args *args)
     const hdl_status status = prepare_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->count,
                                             args->M, args->act_dtype, &input, &used);
     if (status != HDL_OK) return status;
-    if (args->w->compute == HDL_COMPUTE_BF16) return gemm_bf16(stream, args, input);
-    return gemm_f32(stream, args, input);
+    if (args->w->dtype == HDL_F16) return gemm_f16(stream, args, input);
+    return args->w->dtype == HDL_BF16 ? gemm_bf16(stream, args, input) : gemm_f32(stream, args, input);
 }
 
-size_t gemm_scratch_bytes(const hdl_stream_limits &limits) { return bf16_rows_bytes(limits.M, limits.K); }
+size_t gemm_scratch_bytes(const hdl_stream_limits &limits) { return rounded_rows_bytes(limits.M, limits.K); }
 
 hdl_status gemm_prepare(hdl_backend_device *device)
 {
-    const hdl_status status = gemm_f32_prepare(device);
-    return status == HDL_OK ? gemm_bf16_prepare(device) : status;
+    hdl_status status = gemm_f32_prepare(device);
+    if (status == HDL_OK) status = gemm_bf16_prepare(device);
+    return status == HDL_OK ? gemm_f16_prepare(device) : status;
 }
 
 }  // namespace hdl

@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "activation.cuh"
+#include "cuda_backend.cuh"
 #include "vec.cuh"
 
 namespace hdl {
@@ -22,7 +23,7 @@ struct GemmOutput {
 
 inline GemmOutput output_of(const hdl_gemm_args *args)
 {
-    const size_t word = (args->act_dtype == HDL_BF16 ? sizeof(__nv_bfloat16) : sizeof(float)) * kOutputs;
+    const size_t word = dtype_bytes(args->act_dtype) * kOutputs;
     const auto fits = [&](const void *rows, int64_t ld) {
         return reinterpret_cast<uintptr_t>(rows) % word == 0 && ld % kOutputs == 0;
     };
@@ -35,18 +36,18 @@ __device__ __forceinline__ void load_outputs(const float *from, float (&to)[kOut
     load_vec(from, to);
 }
 
-__device__ __forceinline__ void load_outputs(const __nv_bfloat16 *from, float (&to)[kOutputs])
+template <class T> __device__ __forceinline__ void load_outputs(const T *from, float (&to)[kOutputs])
 {
     const uint2 got = *reinterpret_cast<const uint2 *>(from);
-    to[0] = __uint_as_float(got.x << 16), to[1] = __uint_as_float(got.x & 0xffff0000u);
-    to[2] = __uint_as_float(got.y << 16), to[3] = __uint_as_float(got.y & 0xffff0000u);
+    to[0] = low_half<T>(got.x), to[1] = high_half<T>(got.x);
+    to[2] = low_half<T>(got.y), to[3] = high_half<T>(got.y);
 }
 
 __device__ __forceinline__ void store_outputs(float *to, const float (&from)[kOutputs]) { store_vec(to, from); }
 
-__device__ __forceinline__ void store_outputs(__nv_bfloat16 *to, const float (&from)[kOutputs])
+template <class T> __device__ __forceinline__ void store_outputs(T *to, const float (&from)[kOutputs])
 {
-    *reinterpret_cast<uint2 *>(to) = make_uint2(pack_bf16x2(from[0], from[1]), pack_bf16x2(from[2], from[3]));
+    *reinterpret_cast<uint2 *>(to) = make_uint2(pack_pair<T>(from[0], from[1]), pack_pair<T>(from[2], from[3]));
 }
 
 // Outputs n .. n + 3 of row m from their sums.
@@ -75,7 +76,8 @@ __device__ __forceinline__ void finish_outputs(const GemmOutput &out, int m, int
         if (n + i < out.N) y[i] = narrow<T>(value[i]);
 }
 
-// Rows m0 .. of y below `live` from the tile's sums [kTileM, kLd]; all threads of the block share the work.
+// Rows m0 .. of y below `live` from the tile's sums [kTileM, kLd]; all threads of the block share the work. Act is f32
+// or the element of the weights: prepare_input lets nothing else through.
 template <class Tile>
 __device__ __forceinline__ void finish_tile(const GemmOutput &out, int m0, int live, int n0, const float *sums)
 {
@@ -85,8 +87,8 @@ __device__ __forceinline__ void finish_tile(const GemmOutput &out, int m0, int l
         if (m0 + row >= live || n0 + n >= out.N) continue;
         float sum[kOutputs];
         load_vec(sums + row * Tile::kLd + n, sum);
-        if (out.act_dtype == HDL_BF16) finish_outputs<__nv_bfloat16>(out, m0 + row, n0 + n, sum);
-        else finish_outputs<float>(out, m0 + row, n0 + n, sum);
+        if (out.act_dtype == HDL_F32) finish_outputs<float>(out, m0 + row, n0 + n, sum);
+        else finish_outputs<typename Tile::Element>(out, m0 + row, n0 + n, sum);
     }
 }
 

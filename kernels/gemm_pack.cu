@@ -7,7 +7,8 @@
  *
  * Mapping    Host code: rows are widened and laid out in host memory, then copied; the copy is done
  *            when the call returns, so that the parts may die.
- * Numerics   f32 weights keep their value; bf16 ones are rounded to the nearest, ties to even.
+ * Numerics   f32 weights keep their value; bf16 and f16 ones are rounded to the nearest, ties to even. From 65520 on
+ *            an f16 weight is infinite.
  * Bound      Reading the parts; the file's speed.
  */
 #include "gemm_weight.cuh"
@@ -72,12 +73,16 @@ void store_f32(const float *rows, int32_t n, int32_t count, const hdl_weight *w,
                 rows[static_cast<size_t>(i) * static_cast<size_t>(w->K) + static_cast<size_t>(k)];
 }
 
-void store_bf16(const float *rows, int32_t n, int32_t count, const hdl_weight *w, __nv_bfloat16 *to)
+void round_to(float value, __nv_bfloat16 *to) { *to = __float2bfloat16_rn(value); }
+void round_to(float value, __half *to) { *to = __float2half_rn(value); }
+
+template <class Element>
+void store_rounded(const float *rows, int32_t n, int32_t count, const hdl_weight *w, Element *to)
 {
     for (int32_t i = 0; i < count; ++i)
         for (int32_t k = 0; k < w->K; ++k)
-            to[static_cast<size_t>(n + i) * static_cast<size_t>(w->ld) + static_cast<size_t>(k)] =
-                __float2bfloat16_rn(rows[static_cast<size_t>(i) * static_cast<size_t>(w->K) + static_cast<size_t>(k)]);
+            round_to(rows[static_cast<size_t>(i) * static_cast<size_t>(w->K) + static_cast<size_t>(k)],
+                     to + static_cast<size_t>(n + i) * static_cast<size_t>(w->ld) + static_cast<size_t>(k));
 }
 
 void lay_out(const hdl_pack_args *args, const hdl_weight *w, float *rows, void *image)
@@ -85,43 +90,42 @@ void lay_out(const hdl_pack_args *args, const hdl_weight *w, float *rows, void *
     for (int32_t n = 0; n < w->N; n += kRowBlock) {
         const int32_t count = w->N - n < kRowBlock ? w->N - n : kRowBlock;
         read_rows(args, n, count, rows);
-        if (w->compute == HDL_COMPUTE_BF16) store_bf16(rows, n, count, w, static_cast<__nv_bfloat16 *>(image));
+        if (w->dtype == HDL_BF16) store_rounded(rows, n, count, w, static_cast<__nv_bfloat16 *>(image));
+        else if (w->dtype == HDL_F16) store_rounded(rows, n, count, w, static_cast<__half *>(image));
         else store_f32(rows, n, count, w, static_cast<float *>(image));
     }
 }
 
 int32_t round_up(int32_t n, int32_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-void set_layout(hdl_weight *w, const hdl_pack_args *args)
+void set_layout(hdl_weight *w, const hdl_pack_args *args, hdl_dtype dtype)
 {
-    w->compute = args->compute;
-    w->N       = args->N;
-    w->K       = args->K;
-    if (args->compute == HDL_COMPUTE_BF16) {
-        w->ld    = round_up(w->K, kWord / static_cast<int32_t>(sizeof(__nv_bfloat16)));
-        w->bytes = static_cast<size_t>(w->N) * static_cast<size_t>(w->ld) * sizeof(__nv_bfloat16);
-    } else {
-        w->ld    = round_up(w->N, kWord / static_cast<int32_t>(sizeof(float)));
-        w->bytes = static_cast<size_t>(w->K) * static_cast<size_t>(w->ld) * sizeof(float);
-    }
-}
-
-const char *compute_name(hdl_compute compute)
-{
-    return compute == HDL_COMPUTE_F16 ? "f16" : compute == HDL_COMPUTE_INT8 ? "int8" : "unknown";
+    const size_t element = dtype_bytes(dtype);
+    const int32_t together = kWord / static_cast<int32_t>(element);
+    w->dtype = dtype;
+    w->N     = args->N;
+    w->K     = args->K;
+    w->ld    = round_up(dtype == HDL_F32 ? w->N : w->K, together);
+    w->bytes = static_cast<size_t>(dtype == HDL_F32 ? w->K : w->N) * static_cast<size_t>(w->ld) * element;
 }
 
 }  // namespace
 
 hdl_status op_pack(hdl_backend_device *device, const hdl_pack_args *args, hdl_weight **out)
 {
-    if (args->compute != HDL_COMPUTE_F32 && args->compute != HDL_COMPUTE_BF16)
-        return fail(device, HDL_ENOSUPPORT, "pack: compute = %s, this backend multiplies f32 and bf16",
-                    compute_name(args->compute));
+    hdl_dtype dtype = HDL_F32;
+    switch (args->compute) {
+    case HDL_COMPUTE_F32:  break;
+    case HDL_COMPUTE_BF16: dtype = HDL_BF16; break;
+    case HDL_COMPUTE_F16:  dtype = HDL_F16; break;
+    default:
+        return fail(device, HDL_ENOSUPPORT, "pack: compute = %s, this backend multiplies f32, bf16 and f16",
+                    args->compute == HDL_COMPUTE_INT8 ? "int8" : "unknown");
+    }
     hdl_weight *w = static_cast<hdl_weight *>(device->host->alloc(sizeof *w));
     if (w == nullptr) return fail(device, HDL_ENOMEM, "pack: no memory for a weight's header");
     w->device = device;
-    set_layout(w, args);
+    set_layout(w, args, dtype);
     const size_t block = static_cast<size_t>(kRowBlock) * static_cast<size_t>(w->K) * sizeof(float);
     float *rows  = static_cast<float *>(device->host->alloc(block));
     void  *image = device->host->alloc(w->bytes);    // zeroed, the padding too

@@ -15,6 +15,7 @@
 namespace hdl {
 
 template <int kRows, int kColumns> struct TileF32 {
+    using Element = float;                           // of rows and weights
     static constexpr int kTileM    = kRows, kTileN = kColumns;
     static constexpr int kThreads  = 256;
     static constexpr int kStep     = 32;

@@ -6,7 +6,7 @@
  * Source     Shazeer 2020, arXiv 2002.05202.
  *
  * Mapping    One thread takes 8 neighbouring columns of one row; blocks are 256 threads wide, y of the grid is the row.
- * Numerics   f32; one rounding to bf16 at the end.
+ * Numerics   f32; one rounding to bf16 or f16 at the end; f16 is infinite from 65520 on.
  * Bound      Memory: 12 bytes an element (f32) or 6 (bf16). M = 4096, F = 2048 in bf16 is 50 MB, 10.5 us at 4.8 TB/s
  *            (H200 SXM).
  */
@@ -62,7 +62,11 @@ hdl_status op_glu(hdl_backend_stream *stream, const hdl_glu_args *args)
 {
     const GluRows a = {args->up, args->gate, args->y, args->ldu, args->ldg, args->ldy,
                        args->count, args->M, args->F, args->act, false};
-    return args->act_dtype == HDL_BF16 ? run_glu<__nv_bfloat16>(stream, a) : run_glu<float>(stream, a);
+    switch (args->act_dtype) {
+    case HDL_BF16: return run_glu<__nv_bfloat16>(stream, a);
+    case HDL_F16:  return run_glu<__half>(stream, a);
+    default:       return run_glu<float>(stream, a);
+    }
 }
 
 }  // namespace hdl

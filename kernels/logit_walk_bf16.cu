@@ -13,32 +13,15 @@
  * Bound      2 R V E flops; R <= 64: 2 V E bytes of weights, 32 MB at V = 32000, E = 512: 7.5 us at
  *            4.3 TB/s.
  */
-#include "gemm_tile_bf16.cuh"
-#include "logit_walk.cuh"
+#include "logit_walk_mma.cuh"
 
 namespace hdl {
-namespace {
-
-using Few  = TileBf16<16, kPanel>;
-using Some = TileBf16<64, kPanel>;
-using Many = TileBf16<kMaxTileM, kPanel>;
-
-}  // namespace
 
 hdl_status logit_walk_bf16(hdl_backend_stream *stream, const char *op, const LogitJob &job)
 {
-    const int rows = logit_tile_rows(stream->device, HDL_COMPUTE_BF16, job.R);
-    if (rows == Few::kTileM) return launch_walk<Few>(stream, op, job);
-    return rows == Some::kTileM ? launch_walk<Some>(stream, op, job) : launch_walk<Many>(stream, op, job);
+    return logit_walk_mma<__nv_bfloat16>(stream, op, job);
 }
 
-hdl_status logit_walk_bf16_prepare(hdl_backend_device *device)
-{
-    hdl_status status = allow_shared(device, "logit_reduce", logit_walk_kernel<Few>, walk_shared_bytes<Few>());
-    if (status == HDL_OK)
-        status = allow_shared(device, "logit_reduce", logit_walk_kernel<Some>, walk_shared_bytes<Some>());
-    if (status != HDL_OK || logit_tile_rows(device, HDL_COMPUTE_BF16, kMaxTileM) < kMaxTileM) return status;
-    return allow_shared(device, "logit_reduce", logit_walk_kernel<Many>, walk_shared_bytes<Many>());
-}
+hdl_status logit_walk_bf16_prepare(hdl_backend_device *device) { return logit_walk_mma_prepare<__nv_bfloat16>(device); }
 
 }  // namespace hdl

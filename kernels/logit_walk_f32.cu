@@ -22,7 +22,7 @@ using Many = TileF32<64, kPanel>;
 
 hdl_status logit_walk_f32(hdl_backend_stream *stream, const char *op, const LogitJob &job)
 {
-    const int rows = logit_tile_rows(stream->device, HDL_COMPUTE_F32, job.R);
+    const int rows = logit_tile_rows(stream->device, sizeof(float), job.R);
     return rows == Few::kTileM ? launch_walk<Few>(stream, op, job) : launch_walk<Many>(stream, op, job);
 }
 

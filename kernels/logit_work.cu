@@ -58,18 +58,18 @@ void carve_work(unsigned char *base, size_t &offset, int32_t R, int32_t V, size_
 
 }  // namespace
 
-int logit_tile_rows(const hdl_backend_device *device, hdl_compute compute, int32_t R)
+int logit_tile_rows(const hdl_backend_device *device, size_t element_bytes, int32_t R)
 {
     if (R <= kFewRows) return kFewRows;
-    if (R <= kSomeRows || compute != HDL_COMPUTE_BF16 || device->max_shared_bytes < kManyBytes) return kSomeRows;
-    return kMaxTileM;
+    const bool fits = element_bytes < sizeof(float) && device->max_shared_bytes >= kManyBytes;
+    return R <= kSomeRows || !fits ? kSomeRows : kMaxTileM;
 }
 
 hdl_status logit_work(hdl_backend_stream *stream, const char *op, const hdl_weight *w, int32_t R, bool lists,
                       size_t used, LogitWork *work)
 {
     const hdl_backend_device *device = stream->device;
-    const int rows  = logit_tile_rows(device, w->compute, R);
+    const int rows  = logit_tile_rows(device, dtype_bytes(w->dtype), R);
     const int tiles = (R + rows - 1) / rows, wanted = device->sm_count * 2;
     const int blocks = wanted < kWalkBlocks ? wanted : kWalkBlocks;
     const int splits = blocks / tiles > 0 ? blocks / tiles : 1;
@@ -89,7 +89,8 @@ hdl_status logit_work(hdl_backend_stream *stream, const char *op, const hdl_weig
 
 hdl_status logit_walk(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const LogitJob &job)
 {
-    return w->compute == HDL_COMPUTE_BF16 ? logit_walk_bf16(stream, op, job) : logit_walk_f32(stream, op, job);
+    if (w->dtype == HDL_F16) return logit_walk_f16(stream, op, job);
+    return w->dtype == HDL_BF16 ? logit_walk_bf16(stream, op, job) : logit_walk_f32(stream, op, job);
 }
 
 // The most that any R up to limits.M takes: R rows have R x splits lists, splits being what kWalkBlocks leave.
@@ -98,7 +99,7 @@ size_t logit_scratch_bytes(const hdl_stream_limits &limits)
     if (limits.V == 0 || limits.M == 0) return 0;
     const size_t M = static_cast<size_t>(limits.M), few = M * static_cast<size_t>(panels_of(limits.V));
     const size_t most = static_cast<size_t>(kMaxTileM) * kWalkBlocks, many = most > M ? most : M;
-    size_t bytes = bf16_rows_bytes(limits.M, limits.K);
+    size_t bytes = rounded_rows_bytes(limits.M, limits.K);
     LogitWork work;
     const int32_t n_kept = kept_rows(limits.M, limits.V, kKeptBytes);
     carve_work(nullptr, bytes, limits.M, limits.V, few < many ? few : many, n_kept, &work);
@@ -107,8 +108,9 @@ size_t logit_scratch_bytes(const hdl_stream_limits &limits)
 
 hdl_status logit_prepare(hdl_backend_device *device)
 {
-    const hdl_status status = logit_walk_f32_prepare(device);
-    return status == HDL_OK ? logit_walk_bf16_prepare(device) : status;
+    hdl_status status = logit_walk_f32_prepare(device);
+    if (status == HDL_OK) status = logit_walk_bf16_prepare(device);
+    return status == HDL_OK ? logit_walk_f16_prepare(device) : status;
 }
 
 }  // namespace hdl

@@ -66,11 +66,14 @@ hdl_status logit_work(hdl_backend_stream *stream, const char *op, const hdl_weig
 hdl_status logit_walk(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const LogitJob &job);
 hdl_status logit_walk_f32(hdl_backend_stream *stream, const char *op, const LogitJob &job);
 hdl_status logit_walk_bf16(hdl_backend_stream *stream, const char *op, const LogitJob &job);
+hdl_status logit_walk_f16(hdl_backend_stream *stream, const char *op, const LogitJob &job);
 hdl_status logit_walk_f32_prepare(hdl_backend_device *device);
 hdl_status logit_walk_bf16_prepare(hdl_backend_device *device);
+hdl_status logit_walk_f16_prepare(hdl_backend_device *device);
 
-// Rows of the tile that a walk of R rows takes. Declared here so that the split follows from it.
-int logit_tile_rows(const hdl_backend_device *device, hdl_compute compute, int32_t R);
+// Rows of the tile that a walk of R rows takes, by the bytes of an element of rows and weights. Declared here so that
+// the split follows from it.
+int logit_tile_rows(const hdl_backend_device *device, size_t element_bytes, int32_t R);
 
 // Queues the merge of one round (logit_merge.cu).
 hdl_status logit_merge(hdl_backend_stream *stream, const hdl_logit_reduce_args *args, const LogitJob &job);

@@ -9,7 +9,8 @@
  * Mapping    Up to E = 1024 one warp owns one row, beyond it one block; the row stays in registers and is read once.
  *            Thread t of T holds elements [8 (cT + t), + 8) of chunk c, which only it reads and writes: that is what
  *            makes the aliases safe.
- * Numerics   f32: the mean, then the centred sum of squares. Statistics are of the sum before it is rounded to bf16.
+ * Numerics   f32: the mean, then the centred sum of squares. Statistics are of the sum before it is rounded to bf16
+ *            or f16; f16 is infinite from 65520 on, which a residual sum can reach.
  *            The order of additions depends on E alone.
  * Bound      Memory: with residual and sum 16 bytes an element (f32) or 8 (bf16). M = 4096, E = 512 in bf16 is 16.8 MB,
  *            3.5 us at 4.8 TB/s (H200 SXM).
@@ -22,7 +23,7 @@
 namespace hdl {
 namespace {
 
-constexpr int kElements     = 8;                     // of one thread in one chunk: 16 bytes of bf16
+constexpr int kElements     = 8;                     // of one thread in one chunk: 16 bytes of bf16 or f16
 constexpr int kRowsPerBlock = 4;                     // of short rows: 128 threads
 constexpr int kShortChunks  = 4;                     // E <= 1024 in one warp: 32 registers hold the row
 constexpr int kLongChunks   = 2;                     // E <= 16384 in at most 32 warps
@@ -132,7 +133,11 @@ hdl_status op_norm(hdl_backend_stream *stream, const hdl_norm_args *args)
 {
     const NormRows a = {args->x, args->residual, args->gamma, args->beta, args->y, args->sum, args->count, args->M,
                         args->E, args->eps, args->kind == HDL_NORM_LAYER, false};
-    return args->act_dtype == HDL_BF16 ? run_norm<__nv_bfloat16>(stream, a) : run_norm<float>(stream, a);
+    switch (args->act_dtype) {
+    case HDL_BF16: return run_norm<__nv_bfloat16>(stream, a);
+    case HDL_F16:  return run_norm<__half>(stream, a);
+    default:       return run_norm<float>(stream, a);
+    }
 }
 
 }  // namespace hdl

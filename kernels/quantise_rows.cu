@@ -56,8 +56,11 @@ template <class T> hdl_status run_quantise(hdl_backend_stream *stream, const hdl
 
 hdl_status op_quantise_rows(hdl_backend_stream *stream, const hdl_quantise_rows_args *args)
 {
-    return args->act_dtype == HDL_BF16 ? run_quantise<__nv_bfloat16>(stream, args)
-                                       : run_quantise<float>(stream, args);
+    switch (args->act_dtype) {
+    case HDL_BF16: return run_quantise<__nv_bfloat16>(stream, args);
+    case HDL_F16:  return run_quantise<__half>(stream, args);
+    default:       return run_quantise<float>(stream, args);
+    }
 }
 
 }  // namespace hdl

@@ -1,11 +1,12 @@
 /*
- * vec.cuh - rows of f32 or bf16: one element, and 16 bytes at a time, widened to f32 in registers.
+ * vec.cuh - rows of f32, bf16 or f16: one element, and 16 bytes at a time, widened to f32 in registers.
  *
  * 16-byte accesses need addresses that are multiples of 16. Callers ask is_vector on the host, once
  * a call, and keep a scalar path for odd shapes; both paths give the same bits.
  */
 #pragma once
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #include <stdint.h>
 
@@ -26,12 +27,49 @@ __device__ __forceinline__ float widen(__nv_bfloat16 x)
     return __uint_as_float(static_cast<unsigned>(__bfloat16_as_ushort(x)) << 16);
 }
 
-// To the nearest, ties to even.
+__device__ __forceinline__ float widen(__half x) { return __half2float(x); }
+
+// To the nearest, ties to even. f16 is infinite from 65520 on: nothing saturates.
 template <class T> __device__ __forceinline__ T narrow(float x);
 template <> __device__ __forceinline__ float narrow<float>(float x) { return x; }
 template <> __device__ __forceinline__ __nv_bfloat16 narrow<__nv_bfloat16>(float x)
 {
     return __float2bfloat16_rn(x);
+}
+template <> __device__ __forceinline__ __half narrow<__half>(float x) { return __float2half_rn(x); }
+
+__device__ __forceinline__ unsigned short half_bits(__nv_bfloat16 x)
+{
+    return __bfloat16_as_ushort(x);
+}
+__device__ __forceinline__ unsigned short half_bits(__half x) { return __half_as_ushort(x); }
+
+// Two 16-bit elements of one word, the first in the low half; and two f32 made such a word.
+template <class T> __device__ __forceinline__ float low_half(unsigned word);
+template <class T> __device__ __forceinline__ float high_half(unsigned word);
+template <> __device__ __forceinline__ float low_half<__nv_bfloat16>(unsigned word)
+{
+    return __uint_as_float(word << 16);              // bf16 is the high half of an f32
+}
+template <> __device__ __forceinline__ float high_half<__nv_bfloat16>(unsigned word)
+{
+    return __uint_as_float(word & 0xffff0000u);
+}
+template <> __device__ __forceinline__ float low_half<__half>(unsigned word)
+{
+    return __half2float(__ushort_as_half(static_cast<unsigned short>(word & 0xffffu)));
+}
+template <> __device__ __forceinline__ float high_half<__half>(unsigned word)
+{
+    return __half2float(__ushort_as_half(static_cast<unsigned short>(word >> 16)));
+}
+template <class T> __device__ __forceinline__ unsigned join_bits(T low, T high)
+{
+    return static_cast<unsigned>(half_bits(low)) | static_cast<unsigned>(half_bits(high)) << 16;
+}
+template <class T> __device__ __forceinline__ unsigned pack_pair(float low, float high)
+{
+    return join_bits(narrow<T>(low), narrow<T>(high));
 }
 
 __device__ __forceinline__ void load_vec(const float *from, float (&to)[kVec<float>])
@@ -40,15 +78,15 @@ __device__ __forceinline__ void load_vec(const float *from, float (&to)[kVec<flo
     to[0] = got.x, to[1] = got.y, to[2] = got.z, to[3] = got.w;
 }
 
-__device__ __forceinline__ void load_vec(const __nv_bfloat16 *from,
-                                         float (&to)[kVec<__nv_bfloat16>])
+template <class T> __device__ __forceinline__ void load_vec(const T *from, float (&to)[kVec<T>])
 {
+    static_assert(sizeof(T) == sizeof(uint16_t), "bf16 or f16");
     const uint4 got        = *reinterpret_cast<const uint4 *>(from);
     const unsigned word[4] = {got.x, got.y, got.z, got.w};
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {                    // bf16 is the high half of an f32
-        to[2 * i]     = __uint_as_float(word[i] << 16);
-        to[2 * i + 1] = __uint_as_float(word[i] & 0xffff0000u);
+    for (int i = 0; i < 4; ++i) {
+        to[2 * i]     = low_half<T>(word[i]);
+        to[2 * i + 1] = high_half<T>(word[i]);
     }
 }
 
@@ -57,20 +95,12 @@ __device__ __forceinline__ void store_vec(float *to, const float (&from)[kVec<fl
     *reinterpret_cast<float4 *>(to) = make_float4(from[0], from[1], from[2], from[3]);
 }
 
-// Two f32 as two bf16 in one word, the first in the low half.
-__device__ __forceinline__ unsigned pack_bf16x2(float low, float high)
+template <class T> __device__ __forceinline__ void store_vec(T *to, const float (&from)[kVec<T>])
 {
-    const unsigned l = __bfloat16_as_ushort(__float2bfloat16_rn(low));
-    const unsigned h = __bfloat16_as_ushort(__float2bfloat16_rn(high));
-    return l | h << 16;
-}
-
-__device__ __forceinline__ void store_vec(__nv_bfloat16 *to,
-                                          const float (&from)[kVec<__nv_bfloat16>])
-{
+    static_assert(sizeof(T) == sizeof(uint16_t), "bf16 or f16");
     *reinterpret_cast<uint4 *>(to) =
-        make_uint4(pack_bf16x2(from[0], from[1]), pack_bf16x2(from[2], from[3]),
-                   pack_bf16x2(from[4], from[5]), pack_bf16x2(from[6], from[7]));
+        make_uint4(pack_pair<T>(from[0], from[1]), pack_pair<T>(from[2], from[3]),
+                   pack_pair<T>(from[4], from[5]), pack_pair<T>(from[6], from[7]));
 }
 
 // kN consecutive elements at place e of a row of E, kN a multiple of kVec. Elements past E read as

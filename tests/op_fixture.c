@@ -22,8 +22,10 @@ static const struct { const char *name, *library; hdl_isa isa; hdl_compute compu
     [OP_AVX512] = {"avx512", NULL, HDL_ISA_AVX512, HDL_COMPUTE_F32, HDL_F32},
     [OP_SIMT_F32] = {"simt f32", "simt", HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
     [OP_SIMT_BF16] = {"simt bf16", "simt", HDL_ISA_AUTO, HDL_COMPUTE_BF16, HDL_BF16},
+    [OP_SIMT_F16] = {"simt f16", "simt", HDL_ISA_AUTO, HDL_COMPUTE_F16, HDL_F16},
     [OP_CUDA_F32] = {"cuda f32", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
     [OP_CUDA_BF16] = {"cuda bf16", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_BF16, HDL_BF16},
+    [OP_CUDA_F16] = {"cuda f16", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_F16, HDL_F16},
     [OP_CPU_AUTO] = {"auto", NULL, HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
 };
 
@@ -145,9 +147,37 @@ static float of_bf16(uint16_t half)
     return value;
 }
 
+/* To the nearest f16, ties to even, as bits: a number of steps of the number's binade, the last carry into the exponent;
+ * infinite from 65520 on. */
+static uint16_t f16_of(float value)
+{
+    enum { SUBNORMAL_STEP = -24, DIGITS = 11, INFINITE = 0x7c00, ABOVE = 17 };
+    const uint16_t sign = signbit(value) ? 0x8000u : 0u;
+    int exponent = 0;
+    if (value != value) return (uint16_t)(sign | INFINITE | 0x200u);
+    if (isinf(value)) return (uint16_t)(sign | INFINITE);
+    if (value == 0.0f) return sign;     /* in no binade */
+    const double size = frexp(fabs((double)value), &exponent);
+    if (exponent >= ABOVE) return (uint16_t)(sign | INFINITE);
+    const int step = exponent - DIGITS > SUBNORMAL_STEP ? exponent - DIGITS : SUBNORMAL_STEP;
+    const unsigned steps = (unsigned)nearbyint(ldexp(size, exponent - step));
+    return (uint16_t)(sign | (((unsigned)(step - SUBNORMAL_STEP) << 10) + steps));
+}
+
+static float of_f16(uint16_t half)
+{
+    const int field = half >> 10 & 31, digits = half & 1023;
+    const double size = field == 31 ? (digits != 0 ? NAN : INFINITY)
+                      : field == 0  ? ldexp(digits, -24) : ldexp(digits + 1024, field - 25);
+    return (float)(half >> 15 != 0 ? -size : size);
+}
+
+static uint16_t half_of(const op_world *w, float value) { return w->act == HDL_F16 ? f16_of(value) : bf16_of(value); }
+static float of_half(const op_world *w, uint16_t half) { return w->act == HDL_F16 ? of_f16(half) : of_bf16(half); }
+
 static float round_act(const op_world *w, float value)
 {
-    return w->act == HDL_BF16 ? of_bf16(bf16_of(value)) : value;
+    return w->act == HDL_F32 ? value : of_half(w, half_of(w, value));
 }
 
 void op_act_round(const op_world *w, float *values, size_t n)
@@ -170,7 +200,7 @@ void op_act_send(op_world *w, void *device, float *host, size_t n)
         return;
     }
     uint16_t *halves = malloc(n * sizeof *halves + 1);
-    for (size_t i = 0; i < n; i++) halves[i] = bf16_of(host[i]);
+    for (size_t i = 0; i < n; i++) halves[i] = half_of(w, host[i]);
     op_send(w, device, halves, n * sizeof *halves);
     free(halves);
 }
@@ -183,7 +213,7 @@ void op_act_fetch(op_world *w, float *host, const void *device, size_t n)
     }
     uint16_t *halves = malloc(n * sizeof *halves + 1);
     op_fetch(w, halves, device, n * sizeof *halves);
-    for (size_t i = 0; i < n; i++) host[i] = of_bf16(halves[i]);
+    for (size_t i = 0; i < n; i++) host[i] = of_half(w, halves[i]);
     free(halves);
 }
 

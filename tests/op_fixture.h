@@ -2,7 +2,7 @@
  * op_fixture.h - what the tests of ops share: a backend opened in one of its places, numbers, slots, rows.
  *
  * Everything passes through device memory and the backend table, so that the same checks serve every backend. Hidden
- * rows ("act") are f32 or bf16, as the place says: op_act rounds the test's own numbers before they are sent, so that a
+ * rows ("act") are f32, bf16 or f16, as the place says: op_act rounds the test's own numbers before they are sent, so that a
  * reference computes from what the op reads, and op_act_fetch widens what it wrote.
  */
 #ifndef HEDDLE_TESTS_OP_FIXTURE_H
@@ -17,7 +17,8 @@ enum { OP_MAX_BLOCKS = 1024, OP_MAX_SLOTS = 8, OP_MAX_SIDE = 512 };
 
 /* Where an op runs: the CPU backend on one instruction set, or a library of the build folder under one compute type. */
 typedef enum op_place {
-    OP_PLAIN, OP_AVX2, OP_AVX512, OP_SIMT_F32, OP_SIMT_BF16, OP_CUDA_F32, OP_CUDA_BF16, OP_N_PLACES,
+    OP_PLAIN, OP_AVX2, OP_AVX512, OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16, OP_CUDA_F32, OP_CUDA_BF16, OP_CUDA_F16,
+    OP_N_PLACES,
     OP_CPU_AUTO         /* the CPU's best; not among those that a loop visits */
 } op_place;
 
@@ -26,7 +27,7 @@ typedef struct op_world {
     hdl_backend_device *device;
     hdl_backend_stream *stream;
     op_place            place;
-    hdl_compute         compute;    /* of weights: F32 or BF16 */
+    hdl_compute         compute;    /* of weights: F32, BF16 or F16 */
     hdl_dtype           act;        /* of hidden rows, keys and values under it */
     hdl_isa             isa;        /* of the CPU backend */
     uint64_t            random;
@@ -40,7 +41,7 @@ extern const hdl_isa op_isas[OP_N_ISA];
 const char          *op_isa_name(hdl_isa isa);
 
 const char *op_place_name(op_place place);
-static inline bool op_on_simt(const op_world *w) { return w->place == OP_SIMT_F32 || w->place == OP_SIMT_BF16; }
+static inline bool op_on_simt(const op_world *w) { return w->place >= OP_SIMT_F32 && w->place <= OP_SIMT_F16; }
 static inline bool op_on_cpu(const op_world *w) { return w->place <= OP_AVX512 || w->place == OP_CPU_AUTO; }
 
 /* False, with a line that says skipped, when the processor, the library or the device is not there. Prints the seed. */
@@ -64,6 +65,11 @@ void *op_act(op_world *w, float *host, size_t n);
 void  op_act_send(op_world *w, void *device, float *host, size_t n);
 void  op_act_fetch(op_world *w, float *host, const void *device, size_t n);
 void  op_act_round(const op_world *w, float *values, size_t n);
+/* Rounding to act moves a number by this part of it at the most. */
+static inline double op_act_step(const op_world *w)
+{
+    return w->act == HDL_F32 ? 0x1p-24 : w->act == HDL_F16 ? 0x1p-11 : 0x1p-8;
+}
 static inline size_t op_act_bytes(const op_world *w, size_t n) { return n * (w->act == HDL_F32 ? 4 : 2); }
 
 double   op_uniform(op_world *w);               /* [0, 1) */

@@ -173,7 +173,7 @@ static void check_table(op_place place)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         op_world w;
-        if ((place == OP_SIMT_F32 || place == OP_SIMT_BF16) && is_long(&table[i])) continue;
+        if (place >= OP_SIMT_F32 && place <= OP_SIMT_F16 && is_long(&table[i])) continue;
         if (!op_open_at(&w, place, 100 + i)) return;
         op_reserve(&w, &limits);
         check_row(&w, &table[i]);
@@ -186,8 +186,10 @@ Test(attention, packed_avx2) { check_table(OP_AVX2); }
 Test(attention, packed_avx512) { check_table(OP_AVX512); }
 Test(attention, packed_simt_f32) { check_table(OP_SIMT_F32); }
 Test(attention, packed_simt_bf16) { check_table(OP_SIMT_BF16); }
+Test(attention, packed_simt_f16) { check_table(OP_SIMT_F16); }
 Test(attention, packed_cuda_f32) { check_table(OP_CUDA_F32); }
 Test(attention, packed_cuda_bf16) { check_table(OP_CUDA_BF16); }
+Test(attention, packed_cuda_f16) { check_table(OP_CUDA_F16); }
 
 /* 50 times the same bits; out may be q; a NaN query or key stays within its sequence. */
 Test(attention, repeats_aliases_and_nan)
@@ -250,3 +252,4 @@ static void check_schedules(op_place place)
 
 Test(attention, packed_schedules_f32) { check_schedules(OP_SIMT_F32); }
 Test(attention, packed_schedules_bf16) { check_schedules(OP_SIMT_BF16); }
+Test(attention, packed_schedules_f16) { check_schedules(OP_SIMT_F16); }

@@ -267,8 +267,10 @@ Test(attention, pages_avx2) { check_table(OP_AVX2); }
 Test(attention, pages_avx512) { check_table(OP_AVX512); }
 Test(attention, pages_simt_f32) { check_table(OP_SIMT_F32); }
 Test(attention, pages_simt_bf16) { check_table(OP_SIMT_BF16); }
+Test(attention, pages_simt_f16) { check_table(OP_SIMT_F16); }
 Test(attention, pages_cuda_f32) { check_table(OP_CUDA_F32); }
 Test(attention, pages_cuda_bf16) { check_table(OP_CUDA_BF16); }
+Test(attention, pages_cuda_f16) { check_table(OP_CUDA_F16); }
 
 /* Every kernel with eight orders of threads and blocks. */
 static const page_row small_table[] = {
@@ -300,6 +302,7 @@ static void check_schedules(op_place place)
 
 Test(attention, pages_schedules_f32) { check_schedules(OP_SIMT_F32); }
 Test(attention, pages_schedules_bf16) { check_schedules(OP_SIMT_BF16); }
+Test(attention, pages_schedules_f16) { check_schedules(OP_SIMT_F16); }
 
 /* Attention of positions first .. first + n of slot 0 over their own past. */
 static void run_positions(op_world *w, page_case *c, float *q, int32_t first, int32_t n, float *out)

@@ -176,7 +176,7 @@ Test(cli_options, errors)
         { HDL__TRANSLATE, "--prefix-bias 0.99999999999",
           "option --prefix-bias is a number above 0 and below 1, not '0.99999999999'" },
         { HDL__TRANSLATE, "--seed -1", "option --seed is a whole number from 0 to 18446744073709551615, not '-1'" },
-        { HDL__TRANSLATE, "--compute fp8", "option --compute is auto|f32|bf16|int8, not 'fp8'" },
+        { HDL__TRANSLATE, "--compute fp8", "option --compute is auto|f32|bf16|f16|int8, not 'fp8'" },
         { HDL__TRANSLATE, "--json=yes", "option --json takes no value, but has 'yes'" },
         { HDL__TRANSLATE, "--svg x", "option --svg does not belong to this command" },
         { HDL__SCORE, "--beam 4", "option --beam does not belong to this command" },

@@ -88,13 +88,13 @@ Test(gemm_backends, agree_with_double_for_every_shape, .timeout = 300)
         }
 }
 
-/* Weights of bf16 under f32 rows: the rows are rounded first. */
+/* 16-bit weights under f32 rows: the rows are rounded first. */
 static void check_mixed(op_world *w, shape s, bool listed)
 {
     const size_t MK = (size_t)s.M * (size_t)s.K, NK = (size_t)s.N * (size_t)s.K, n = (size_t)s.M * (size_t)s.N;
     float *x = op_normals(w, MK), *weights = op_normals(w, NK), *y = op_host(w, n * sizeof *y);
     double *expected = op_host(w, n * sizeof *expected);
-    const product p = {s, x, weights, op_pack(w, weights, s.N, s.K, HDL_COMPUTE_BF16)};
+    const product p = {s, x, weights, op_pack(w, weights, s.N, s.K, w->compute)};
     int32_t *rows = op_host(w, (size_t)s.M * sizeof *rows);
     for (int32_t m = 0; m < s.M; m++) rows[m] = listed ? (m * 5 + 2) % s.M : m;
     hdl_gemm_args a = args_of(w, &p, op_device(w, x, MK * sizeof *x), op_device(w, NULL, n * sizeof *y));
@@ -113,22 +113,54 @@ static void check_mixed(op_world *w, shape s, bool listed)
     w->backend->weight_close(p.w);
 }
 
-Test(gemm_backends, bf16_weights_round_f32_rows)
+Test(gemm_backends, weights_of_16_bits_round_f32_rows)
 {
-    static const op_place of_bf16[] = {OP_SIMT_BF16, OP_CUDA_BF16};
-    for (size_t i = 0; i < sizeof of_bf16 / sizeof *of_bf16; i++) {
+    for (int place = 0; place < OP_N_PLACES; place++) {
         op_world w;
-        if (!op_open_at(&w, of_bf16[i], SEED + 50)) continue;
+        if (!op_open_at(&w, (op_place)place, SEED + 50)) continue;
         reserve(&w);
-        check_mixed(&w, (shape){7, 83, 21}, true);
-        check_mixed(&w, (shape){20, 272, 32}, false);
+        for (int listed = 0; w.act != HDL_F32 && listed < 2; listed++)
+            check_mixed(&w, listed ? (shape){7, 83, 21} : (shape){20, 272, 32}, listed);
+        op_close(&w);
+    }
+}
+
+/* Products around 65504, the greatest f16: a result is rounded as IEEE 754 has it, never clamped; f32 results do not care. */
+static void check_overflow(op_world *w, hdl_dtype act)
+{
+    enum { N = 6 };
+    float x[1] = {256.0f}, y[N], weights[N] = {255.875f, 255.9f, 256.0f, -256.0f, 300.0f, 2.0f};
+    const float half[N] = {65504.0f, 65504.0f, INFINITY, -INFINITY, INFINITY, 512.0f};
+    const hdl_dtype own = w->act;
+    const product p = {{1, 1, N}, x, weights, op_pack(w, weights, N, 1, w->compute)};
+    w->act = act;
+    hdl_gemm_args a = args_of(w, &p, op_act(w, x, 1), op_act(w, NULL, N));
+    run(w, &a);
+    op_act_fetch(w, y, a.y, N);
+    w->act = own;
+    op_act_round(w, weights, N);
+    for (int n = 0; n < N; n++) {
+        const float want = act == HDL_F16 ? half[n] : 256.0f * weights[n];
+        cr_assert_eq(y[n], want, "%s act %d output %d: %g, want %g", op_place_name(w->place), (int)act, n, (double)y[n], (double)want);
+    }
+    w->backend->weight_close(p.w);
+}
+
+Test(gemm_backends, what_passes_the_greatest_f16_is_infinite_in_f16_alone)
+{
+    for (int place = 0; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, (op_place)place, SEED + 60)) continue;
+        reserve(&w);
+        check_overflow(&w, HDL_F32);
+        if (w.act == HDL_F16) check_overflow(&w, HDL_F16);
         op_close(&w);
     }
 }
 
 /*
  * A row alone, among others, behind any list, on any schedule has the same bits. `wide`: rows and results are f32 whatever
- * the weights; rounding to bf16 would hide most differences.
+ * the weights; rounding to 16 bits would hide most differences.
  */
 static void check_places(op_world *w, int32_t K, int32_t N, int n_seeds, bool wide)
 {
@@ -185,6 +217,13 @@ Test(gemm_backends, a_row_has_the_same_bits_wherever_it_stands, .timeout = 300)
     }
 }
 
+/* What rounding to 16 bits may add; below 2^-14 f16 has steps of 2^-24. */
+static double rounding_error(const op_world *w, double value)
+{
+    const double smallest = w->act == HDL_F16 ? 0x1p-25 : 0.0;
+    return w->act == HDL_F32 ? 0.0 : fmax(fabs(value) * op_act_step(w), smallest);
+}
+
 static double activate(hdl_activation act, double x)
 {
     switch (act) {
@@ -209,7 +248,7 @@ static void check_everything(op_world *w, hdl_activation act, bool in_place, int
     const int32_t count = act == HDL_ACT_RELU ? -1 : act == HDL_ACT_TANH ? M + 7 : 33;
     const int32_t live = count < 0 ? 0 : count < M ? count : M;
     const int32_t ldx = K + pad, ldy = N + pad;
-    const float untouched = -1232.0f;       /* a bf16 too */
+    const float untouched = -1232.0f;       /* exact in 16 bits too */
     product p;
     make_product(w, (shape){M, K, N}, &p);
     float *x = op_normals(w, (size_t)(M * ldx)), *bias = op_normals(w, N), *residual = op_normals(w, (size_t)(M * ldy));
@@ -235,7 +274,7 @@ static void check_everything(op_world *w, hdl_activation act, bool in_place, int
             double sum = (double)bias[n];
             for (int32_t k = 0; k < K; k++) sum += (double)x[rows[m] * ldx + k] * (double)p.weights[n * K + k];
             const double want = activate(act, sum) + (double)residual[m * ldy + n];
-            const double allowed = w->act == HDL_BF16 ? fabs(want) * 0x1p-8 + 1e-4 : 1e-5 * (1.0 + fabs(want));
+            const double allowed = rounding_error(w, want) + (w->act == HDL_F32 ? 1e-5 * (1.0 + fabs(want)) : 1e-4);
             cr_assert(fabs(got - want) <= allowed, "%s activation %d row %d column %d: %g, want %g", op_place_name(w->place),
                       (int)act, m, n, got, want);
         }
@@ -265,7 +304,8 @@ static double allowed_error(hdl_activation act, double x, double value)
 static void check_activation(op_world *w, hdl_activation act)
 {
     enum { M = 500, SPECIAL = 5 };
-    const float special[SPECIAL] = {INFINITY, -INFINITY, NAN, 1e30f, -1e30f};
+    const float huge = w->act == HDL_F16 ? 6e4f : 1e30f;
+    const float special[SPECIAL] = {INFINITY, -INFINITY, NAN, huge, -huge};
     float one = 1.0f, *x = op_host(w, (M + SPECIAL) * sizeof *x), *y = op_host(w, (M + SPECIAL) * sizeof *y);
     for (int i = 0; i < M; i++) x[i] = (float)(i - M / 2) * (i % 2 ? 0.4f : 0.02f);
     memcpy(x + M, special, sizeof special);
@@ -276,12 +316,11 @@ static void check_activation(op_world *w, hdl_activation act)
     op_act_fetch(w, y, a.y, M + SPECIAL);
     for (int i = 0; i < M; i++) {
         const double want = activate(act, (double)x[i]);
-        const double rounding = w->act == HDL_BF16 ? fabs(want) * 0x1p-8 : 0.0;
-        cr_assert(fabs((double)y[i] - want) <= allowed_error(act, (double)x[i], want) + rounding,
+        cr_assert(fabs((double)y[i] - want) <= allowed_error(act, (double)x[i], want) + rounding_error(w, want),
                   "%s activation %d at %g: %.9g, want %.9g", op_place_name(w->place), (int)act, (double)x[i], (double)y[i], want);
     }
     cr_assert(isnan(y[M + 2]), "%s activation %d hides a NaN", op_place_name(w->place), (int)act);
-    cr_assert(!isnan(y[M + 3]) && !isnan(y[M + 4]), "%s activation %d makes NaN of 1e30", op_place_name(w->place), (int)act);
+    cr_assert(!isnan(y[M + 3]) && !isnan(y[M + 4]), "%s activation %d makes NaN of a huge value", op_place_name(w->place), (int)act);
     w->backend->weight_close(p.w);
 }
 

@@ -80,7 +80,7 @@ static void make_case(op_world *w, logit_case *c, int32_t V, const int32_t n[OP_
     for (size_t i = 0; i < MAX_ROWS * E; i++) c->x[i] = sixty_fourth(w, 8);
     for (size_t i = 0; i < (size_t)V * E; i++) c->weights[i] = sixty_fourth(w, 8);
     for (int32_t v = 0; v < V; v++) c->bias[v] = sixty_fourth(w, 4);
-    c->w = op_pack(w, c->weights, V, E, w->compute);      /* small multiples of 1/8: exact in bf16 too */
+    c->w = op_pack(w, c->weights, V, E, w->compute);      /* small multiples of 1/8: exact in 16 bits too */
 }
 
 typedef struct logit_found {
@@ -238,8 +238,10 @@ Test(logits, avx2) { check_vocabularies(OP_AVX2); }
 Test(logits, avx512) { check_vocabularies(OP_AVX512); }
 Test(logits, simt_f32, .timeout = 120) { check_vocabularies(OP_SIMT_F32); }
 Test(logits, simt_bf16, .timeout = 120) { check_vocabularies(OP_SIMT_BF16); }
+Test(logits, simt_f16, .timeout = 120) { check_vocabularies(OP_SIMT_F16); }
 Test(logits, cuda_f32) { check_vocabularies(OP_CUDA_F32); }
 Test(logits, cuda_bf16) { check_vocabularies(OP_CUDA_BF16); }
+Test(logits, cuda_f16) { check_vocabularies(OP_CUDA_F16); }
 
 /* Eight orders of threads and blocks on a small vocabulary: the same bits. */
 Test(logits, every_schedule_gives_the_same_bits, .timeout = 120)
@@ -247,7 +249,7 @@ Test(logits, every_schedule_gives_the_same_bits, .timeout = 120)
     static logit_case c;
     static logit_found first, again;
     static const int32_t lengths[OP_MAX_SLOTS] = {5, 6, 7, 3, 9, 2, 3, 5};
-    for (int place = OP_SIMT_F32; place <= OP_SIMT_BF16; place++) {
+    for (int place = OP_SIMT_F32; place <= OP_SIMT_F16; place++) {
         op_world w;
         if (!op_open_at(&w, (op_place)place, 950)) continue;
         reserve(&w, 300);

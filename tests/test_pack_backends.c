@@ -106,6 +106,18 @@ Test(pack_backends, parts_of_every_dtype_stack_transposed_scaled_and_unaligned)
     }
 }
 
+/* Rows of `act` under weights of another compute type. */
+static void check_rows_refused(op_world *w, hdl_compute compute, hdl_dtype act, const char *words)
+{
+    const float one = 1.0f;
+    hdl_weight *weight = op_pack(w, &one, 1, 1, compute);
+    hdl_gemm_args a = args_of(w, weight, 1, 1, 1, op_device(w, NULL, 64), op_device(w, NULL, 64));
+    a.act_dtype = act;
+    cr_expect_eq(w->backend->gemm(w->stream, &a), HDL_EDTYPE);
+    cr_expect(strstr(op_error(w), words) != NULL, "%s", op_error(w));
+    w->backend->weight_close(weight);
+}
+
 /* Compute types that are not there yet, and rows that do not go with the weights: one line, nothing queued. */
 Test(pack_backends, what_is_not_offered_is_refused_in_words)
 {
@@ -121,15 +133,11 @@ Test(pack_backends, what_is_not_offered_is_refused_in_words)
         hdl_weight *weight = NULL;
         cr_expect_eq(w.backend->pack(w.device, &pack, &weight), HDL_ENOSUPPORT);
         cr_expect(strstr(op_error(&w), "int8") != NULL, "%s", op_error(&w));
-        pack.compute = HDL_COMPUTE_F16;
-        cr_expect_eq(w.backend->pack(w.device, &pack, &weight), HDL_ENOSUPPORT);
-        cr_expect(strstr(op_error(&w), "f16") != NULL && weight == NULL, "%s", op_error(&w));
-        weight = op_pack(&w, &one, 1, 1, HDL_COMPUTE_F32);
-        hdl_gemm_args a = args_of(&w, weight, 1, 1, 1, op_device(&w, NULL, 64), op_device(&w, NULL, 64));
-        a.act_dtype = HDL_BF16;
-        cr_expect_eq(w.backend->gemm(w.stream, &a), HDL_EDTYPE);
-        cr_expect(strstr(op_error(&w), "bf16") != NULL, "%s", op_error(&w));
-        w.backend->weight_close(weight);
+        cr_expect_null(weight);
+        check_rows_refused(&w, HDL_COMPUTE_F32, HDL_BF16, "act_dtype = bf16, weights packed for f32 take f32");
+        check_rows_refused(&w, HDL_COMPUTE_F32, HDL_F16, "act_dtype = f16, weights packed for f32 take f32");
+        check_rows_refused(&w, HDL_COMPUTE_F16, HDL_BF16, "act_dtype = bf16, weights packed for f16 take f32 and f16");
+        check_rows_refused(&w, HDL_COMPUTE_BF16, HDL_F16, "act_dtype = f16, weights packed for bf16 take f32 and bf16");
         op_close(&w);
     }
 }

@@ -11,9 +11,6 @@
 
 enum { SCHEDULES = 8 };
 
-/* Half a place of a value in act, as a part of it. */
-static double act_step(const op_world *w) { return w->act == HDL_F32 ? 0x1p-24 : 0x1p-8; }
-
 static double activate(double x, int act)
 {
     switch (act) {
@@ -73,7 +70,7 @@ static void check_glu(op_world *w, const glu_shape *s, hdl_activation act)
             }
             const double value = activate((double)was, (int)act) * (double)gate[m * s->ldg + f];
             cr_assert_lt(fabs((double)found - value),
-                         1e-6 * (1.0 + fabs(value)) + act_step(w) * fabs(value),
+                         1e-6 * (1.0 + fabs(value)) + op_act_step(w) * fabs(value),
                          "%s, activation %d", op_place_name(w->place), (int)act);
         }
 }
@@ -121,6 +118,41 @@ Test(row_ops, glu_at_the_ends)
             cr_assert(y[0] == 0.0f && y[1] == 0.0f && y[3] == INFINITY, "%s, activation %d: %g %g",
                       op_place_name(w.place), act, (double)y[0], (double)y[1]);
         if (act == HDL_ACT_SIGMOID || act == HDL_ACT_TANH) cr_assert(y[2] == 1.0f && y[3] == 1.0f);
+        op_close(&w);
+    }
+}
+
+/* f16 rounds to the nearest, ties to even, down to its subnormal numbers, and to infinity: nothing saturates. */
+Test(row_ops, f16_rounds_at_its_ends)
+{
+    enum { N = 8 };
+    static const float a_of[N] = {2047.0f, 1394.0f, 1820.0f, 0x1.ffcp11f, 0x1p-14f, 0x1.8p-14f, 0x1p-14f, 0x1p-14f};
+    static const float b_of[N] = {32.0f, 47.0f, 36.0f, -16.0f, 0x1p-11f, 0x1p-11f, 0x1p-10f, 0x1.8p-9f};
+    static const float wanted[N] = {65504.0f, 65504.0f, INFINITY, -65504.0f, 0.0f, 0x1p-24f, 0x1p-24f, 0x1.8p-23f};
+    static const op_place of_f16[] = {OP_SIMT_F16, OP_CUDA_F16};
+    for (int i = 0; i < 4; i++) {
+        op_world w;
+        if (!op_open_at(&w, of_f16[i / 2], 2)) continue;
+        const int F = i % 2 == 0 ? N : N - 1; /* with and without wide accesses */
+        float up[N], gate[N], y[N];
+        memcpy(up, a_of, sizeof up);
+        memcpy(gate, b_of, sizeof gate);
+        hdl_glu_args a = {.struct_bytes = sizeof a,
+                          .up = op_act(&w, up, N),
+                          .ldu = N,
+                          .gate = op_act(&w, gate, N),
+                          .ldg = N,
+                          .y = op_act(&w, NULL, N),
+                          .ldy = N,
+                          .M = 1,
+                          .F = F,
+                          .act = HDL_ACT_RELU,
+                          .act_dtype = w.act};
+        cr_assert_eq(w.backend->glu(w.stream, &a), HDL_OK);
+        op_act_fetch(&w, y, a.y, N);
+        for (int k = 0; k < F; k++)
+            cr_expect_eq(y[k], wanted[k], "%g times %g: %a, not %a", (double)a_of[k], (double)b_of[k], (double)y[k],
+                         (double)wanted[k]);
         op_close(&w);
     }
 }

@@ -188,8 +188,10 @@ Test(sampling, avx2) { check_place(OP_AVX2); }
 Test(sampling, avx512) { check_place(OP_AVX512); }
 Test(sampling, simt_f32, .timeout = 120) { check_place(OP_SIMT_F32); }
 Test(sampling, simt_bf16, .timeout = 120) { check_place(OP_SIMT_BF16); }
+Test(sampling, simt_f16, .timeout = 120) { check_place(OP_SIMT_F16); }
 Test(sampling, cuda_f32) { check_place(OP_CUDA_F32); }
 Test(sampling, cuda_bf16) { check_place(OP_CUDA_BF16); }
+Test(sampling, cuda_f16) { check_place(OP_CUDA_F16); }
 
 /* A device so small that four of eight rows may keep their logits: the others take a second round. */
 Test(sampling, more_rows_draw_than_may_keep_their_logits, .timeout = 120)

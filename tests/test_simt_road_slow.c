@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define SCORE_BOUND 1e-4f       /* relative to scores above 1 */
+#define F16_SCORE_BOUND 2e-2f   /* tens of roundings of 2^-11 */
 #define MOST_BEST 8
 #define MOST_TEXT 1024
 
@@ -80,11 +81,12 @@ static lag_device simt(int32_t lag, int32_t max_rows, hdl_compute compute)
     return (lag_device){"simt", lag, 0, max_rows, compute, HEDDLE_BACKENDS};
 }
 
-/* Both backends on the same requests. */
-static void compare(const char *path, const hdl_request *requests, int n, int32_t max_rows)
+/* The CPU backend in f32 and the stand-in in `compute` on the same requests. */
+static void compare_as(const char *path, const hdl_request *requests, int n, int32_t max_rows, hdl_compute compute,
+                       float score_bound)
 {
     static answer wanted[LAG_CASES], got[LAG_CASES];
-    const lag_device cpu = {"cpu", 0, 0, max_rows, HDL_COMPUTE_F32, NULL}, device = simt(-1, max_rows, HDL_COMPUTE_F32);
+    const lag_device cpu = {"cpu", 0, 0, max_rows, HDL_COMPUTE_F32, NULL}, device = simt(-1, max_rows, compute);
     lag_engine l = lag_open(path, &cpu);
     lag_run_requests(&l, requests, n, take_answer, wanted);
     lag_close(&l);
@@ -94,13 +96,18 @@ static void compare(const char *path, const hdl_request *requests, int n, int32_
     for (int i = 0; i < n; i++) {
         cr_expect_eq(got[i].n, wanted[i].n, "request %d: %d hypotheses, wanted %d", i, got[i].n, wanted[i].n);
         for (int j = 0; j < wanted[i].n && j < got[i].n; j++) {
-            const float score = wanted[i].score[j], bound = SCORE_BOUND * fmaxf(1.0f, fabsf(score));
+            const float score = wanted[i].score[j], bound = score_bound * fmaxf(1.0f, fabsf(score));
             cr_expect_str_eq(got[i].tokens[j], wanted[i].tokens[j], "request %d, hypothesis %d: \"%s\", wanted \"%s\"", i, j,
                              got[i].tokens[j], wanted[i].tokens[j]);
             cr_expect(fabsf(got[i].score[j] - score) <= bound, "request %d, hypothesis %d: score %.6f, wanted %.6f", i, j,
                       (double)got[i].score[j], (double)score);
         }
     }
+}
+
+static void compare(const char *path, const hdl_request *requests, int n, int32_t max_rows)
+{
+    compare_as(path, requests, n, max_rows, HDL_COMPUTE_F32, SCORE_BOUND);
 }
 
 TestSuite(simt_road, .fini = expect_no_faults, .timeout = 3600);
@@ -131,7 +138,7 @@ static void check_bits(hdl_compute compute)
     if (!have_simt()) return;
     for (size_t s = 0; s < sizeof settings / sizeof settings[0]; s++) {
         lag_device device = simt(settings[s].lag, settings[s].rows, compute);
-        device.pool_bytes = compute == HDL_COMPUTE_BF16 ? settings[s].pool / 2 : settings[s].pool;
+        device.pool_bytes = compute != HDL_COMPUTE_F32 ? settings[s].pool / 2 : settings[s].pool;
         lag_engine l = lag_open("tests/data/goldens/tiny-a", &device);
         lag_run(&l, N, s == 0 ? first : hashes);
         lag_close(&l);
@@ -143,6 +150,7 @@ static void check_bits(hdl_compute compute)
 
 Test(simt_road, bits_f32) { check_bits(HDL_COMPUTE_F32); }
 Test(simt_road, bits_bf16) { check_bits(HDL_COMPUTE_BF16); }
+Test(simt_road, bits_f16) { check_bits(HDL_COMPUTE_F16); }
 
 /* The same bits whatever the order of threads, blocks and queued work. */
 static void check_seeds(hdl_compute compute)
@@ -237,6 +245,7 @@ static void check_rescored(hdl_compute compute, float bound)
 
 Test(simt_road, rescored_f32) { check_rescored(HDL_COMPUTE_F32, 1e-4f); }
 Test(simt_road, rescored_bf16) { check_rescored(HDL_COMPUTE_BF16, 1e-4f); }
+Test(simt_road, rescored_f16) { check_rescored(HDL_COMPUTE_F16, 1e-4f); }
 
 /* Words of the transliteration model, a character a token. */
 Test(simt_road, transliteration)
@@ -259,6 +268,25 @@ Test(simt_road, transliteration)
         requests[i].search = o;
     }
     compare("tests/data/ct2/aren-v2", requests, 2 * WORDS, 32);
+}
+
+/* Greedy words of it in f16, which rounds to 11 digits: the tokens of f32. */
+Test(simt_road, transliteration_f16)
+{
+    static const char *const names[] = {"\u0622\u062a\u0632\u0645\u0648\u0646", "\u0645\u062d\u0645\u062f", "\u0633\u0644\u0627\u0645"};
+    enum { WORDS = sizeof names / sizeof names[0] };
+    static token_list tokens[WORDS];
+    static char bytes[WORDS][256];
+    static hdl_request requests[WORDS];
+    hdl_search_options o = HDL_SEARCH_OPTIONS_INIT;
+    if (!have_simt()) return;
+    o.beam = 1;
+    for (int i = 0; i < WORDS; i++) {
+        list_characters(names[i], bytes[i], sizeof bytes[0], &tokens[i]);
+        requests[i] = token_request(&tokens[i]);
+        requests[i].search = &o;
+    }
+    compare_as("tests/data/ct2/aren-v2", requests, WORDS, 32, HDL_COMPUTE_F16, F16_SCORE_BOUND);
 }
 
 /* Sentences of the model that ships. */

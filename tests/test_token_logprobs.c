@@ -8,8 +8,8 @@
 typedef struct score_row { int32_t M, V, E, pad; bool bias; hdl_compute compute; double allowed; } score_row;
 
 /*
- * allowed: f32 sums of E products; bf16 keeps 8 bits of a factor; int8 7 bits. Logits spread over about 4. Where hidden rows are bf16
- * the reference reads what the op reads, and the sums are f32 again.
+ * allowed: f32 sums of E products; bf16 keeps 8 bits of a factor; int8 7 bits. Logits spread over about 4. Where hidden rows have 16
+ * bits the reference reads what the op reads, and the sums are f32 again.
  */
 static const score_row table[] = {
     {1, 3, 8, -1, false, HDL_COMPUTE_F32, 2e-6},       {5, 100, 64, 7, true, HDL_COMPUTE_F32, 3e-6},
@@ -30,7 +30,7 @@ static score_case make_case(op_world *w, const score_row *row)
     op_act_round(w, c.weights, V * E);
     c.ids = op_host(w, (size_t)row->M * sizeof *c.ids);
     for (int32_t m = 0; m < row->M; m++) c.ids[m] = op_below(w, row->V);
-    c.w = op_pack(w, c.weights, row->V, row->E, w->act == HDL_BF16 ? HDL_COMPUTE_BF16 : row->compute);
+    c.w = op_pack(w, c.weights, row->V, row->E, w->act == HDL_F32 ? row->compute : w->compute);
     return c;
 }
 
@@ -84,7 +84,7 @@ static void check_row(op_world *w, const score_row *row)
 static bool takes(const op_world *w, const score_row *row)
 {
     if (op_on_cpu(w)) return true;
-    if (row->compute == HDL_COMPUTE_INT8 || (w->act == HDL_BF16 && row->compute == HDL_COMPUTE_BF16)) return false;
+    if (row->compute == HDL_COMPUTE_INT8 || (w->act != HDL_F32 && row->compute == HDL_COMPUTE_BF16)) return false;
     return !op_on_simt(w) || (row->V <= SMALL_V && row->M <= SMALL_M);
 }
 
@@ -108,5 +108,7 @@ Test(token_logprobs, avx2) { check_table(OP_AVX2); }
 Test(token_logprobs, avx512) { check_table(OP_AVX512); }
 Test(token_logprobs, simt_f32) { check_table(OP_SIMT_F32); }
 Test(token_logprobs, simt_bf16) { check_table(OP_SIMT_BF16); }
+Test(token_logprobs, simt_f16) { check_table(OP_SIMT_F16); }
 Test(token_logprobs, cuda_f32) { check_table(OP_CUDA_F32); }
 Test(token_logprobs, cuda_bf16) { check_table(OP_CUDA_BF16); }
+Test(token_logprobs, cuda_f16) { check_table(OP_CUDA_F16); }

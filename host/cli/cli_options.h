@@ -55,7 +55,7 @@ typedef struct hdl__cli_list {
 
 enum { HDL__ALIGNMENT_NONE, HDL__ALIGNMENT_HARD, HDL__ALIGNMENT_SOFT };
 enum { HDL__COLOR_AUTO, HDL__COLOR_ALWAYS, HDL__COLOR_NEVER };
-enum { HDL__COMPUTE_AUTO, HDL__COMPUTE_F32, HDL__COMPUTE_BF16, HDL__COMPUTE_INT8 };
+enum { HDL__COMPUTE_AUTO, HDL__COMPUTE_F32, HDL__COMPUTE_BF16, HDL__COMPUTE_F16, HDL__COMPUTE_INT8 };
 enum { HDL__SPLIT_LONG, HDL__SPLIT_SENTENCES, HDL__SPLIT_NEVER };
 enum { HDL__OVERFLOW_CUT, HDL__OVERFLOW_ERROR };
 
@@ -99,7 +99,7 @@ bool hdl__cli_store(const hdl__cli_option *option, const char *text, hdl__cli_op
 
 /* The i-th word of a list separated by spaces: its bytes and length; false past the end. */
 bool hdl__cli_word(const char *words, size_t i, const char **word, size_t *n);
-/* "auto|f32|bf16|int8" or the metavar. */
+/* "auto|f32|bf16|f16|int8" or the metavar. */
 void hdl__cli_metavar(const hdl__cli_option *option, hdl__cli_text *text);
 
 /* Changes (insert, remove, replace, swap neighbours) that turn a into b. */

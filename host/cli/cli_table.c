@@ -245,10 +245,12 @@ const hdl__cli_option hdl__cli_option_table[] = {
     { .name = "compute", .aliases = "compute-type", .kind = HDL__OPTION_CHOICE,
       .group = HDL__GROUP_ENGINE, .commands = ENGINE,
       .offset = offsetof(hdl__cli_options, compute),
-      .choices = "auto=default f32=float32=fp32 bf16=bfloat16 int8=int8-float32=i8",
+      .choices = "auto=default f32=float32=fp32 bf16=bfloat16 f16=float16=fp16 "
+                 "int8=int8-float32=i8",
       .initial = "auto",
       .help = "Number format of the products. auto: int8 weights run int8 where the device "
-              "offers it, others bf16 where it multiplies that natively, else f32." },
+              "offers it, others bf16 where it multiplies that natively, else f32; f16 (cuda) "
+              "only when asked for." },
     { .name = "batch-tokens", .aliases = "mini-batch-words max-batch-tokens",
       .kind = HDL__OPTION_INT, .group = HDL__GROUP_ENGINE, .commands = ENGINE,
       .offset = offsetof(hdl__cli_options, batch_tokens), .min = 1, .max = MOST_TOKENS,

@@ -81,6 +81,7 @@ void hdl__engine_translator_options(const hdl__engine *engine, const hdl__cli_op
         [HDL__COMPUTE_AUTO] = HDL_COMPUTE_AUTO,
         [HDL__COMPUTE_F32] = HDL_COMPUTE_F32,
         [HDL__COMPUTE_BF16] = HDL_COMPUTE_BF16,
+        [HDL__COMPUTE_F16] = HDL_COMPUTE_F16,
         [HDL__COMPUTE_INT8] = HDL_COMPUTE_INT8,
     };
     *translator = (hdl_translator_options)HDL_TRANSLATOR_OPTIONS_INIT;

@@ -18,6 +18,10 @@ for folder in aren-v2 aren-v2-i16; do
         expect_code 0
         expect_out 'a t z m o n\n'
     done
+    input '%s\n' "$normal"
+    aren "$folder-variants-f16" --device cpu --compute f16
+    expect_code 1
+    expect_error 'compute = f16, the cpu backend multiplies'
     for beam in 1 2 4; do
         input '%s\n%s\n' "$short" "$normal"
         aren "$folder-batch-$beam" --beam "$beam"

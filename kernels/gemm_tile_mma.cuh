@@ -1,23 +1,38 @@
 /*
- * gemm_tile_bf16.cuh - one tile of a product of bf16 rows and bf16 weights, sums in f32.
+ * gemm_tile_mma.cuh - one tile of a product of bf16 rows and weights, or of f16 ones, sums in f32.
  *
  * Slabs of 64 inputs travel through three stages of shared memory by cp.async, without a pause from one panel of
- * outputs to the next; a slab's rows are
- * 128 bytes, their 16-byte chunks swizzled so that ldmatrix meets no bank twice. A warp owns
- * kWarpM x 32 outputs (mma m16n8k16). Sums of a chunk of 256 inputs start at zero and are added to
- * the totals in ascending order. Where rows are few, several groups of warps take one chunk each
- * at the same time; the first group adds what the others leave in shared memory, again ascending:
- * the bits do not depend on the number of groups, nor on the tile.
+ * outputs to the next; a slab's rows are 128 bytes, their 16-byte chunks swizzled so that ldmatrix meets no bank
+ * twice. A warp owns kWarpM x 32 outputs (mma m16n8k16). Sums of a chunk of 256 inputs start at zero and are added
+ * to the totals in ascending order. Where rows are few, several groups of warps take one chunk each at the same time;
+ * the first group adds what the others leave in shared memory, again ascending: the bits do not depend on the number
+ * of groups, nor on the tile.
  */
 #pragma once
 #include "gemm_weight.cuh"
 #include "reduce.cuh"
 
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 namespace hdl {
 
-template <int kRows, int kColumns> struct TileBf16 {
+// One product of a warp, on operands of Element.
+template <class Element>
+__device__ __forceinline__ void mma_of(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+template <>
+__device__ __forceinline__ void mma_of<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    mma_m16n8k16_bf16(d, a, b);
+}
+template <>
+__device__ __forceinline__ void mma_of<__half>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    mma_m16n8k16_f16(d, a, b);
+}
+
+template <class T, int kRows, int kColumns> struct TileMma {
+    using Element = T;                               // of rows and weights
     static constexpr int kTileM   = kRows, kTileN = kColumns;
     static constexpr int kWarpM   = kRows >= 128 ? 64 : kRows >= 32 ? 32 : 16;
     static constexpr int kWarpN   = 32;
@@ -39,20 +54,20 @@ template <int kRows, int kColumns> struct TileBf16 {
     // Shared memory of multiply(), the sums aside.
     __host__ __device__ static constexpr size_t shared_bytes(int groups)
     {
-        return smem_bytes<__nv_bfloat16>(static_cast<size_t>(kStages) * groups * kSlab)
+        return smem_bytes<Element>(static_cast<size_t>(kStages) * groups * kSlab)
                + smem_bytes<float>(static_cast<size_t>(groups - 1) * kSums);
     }
 
     // What one thread copies: chunk `slot` of every kPass-th row, of x and of w; and which slabs are under way. Slab
     // s of panel p, kColumns outputs further on each, is number p * n_slabs + s.
     struct Source {
-        const __nv_bfloat16 *row[kRows / kPass];     // NULL: no such row
-        const __nv_bfloat16 *w;                      // of output n0 + first
+        const Element *row[kRows / kPass];     // NULL: no such row
+        const Element *w;                      // of output n0 + first
         int                  first, slot, n_left;    // n_left: outputs from n0 + first on
         int                  n_slabs, n_all;         // of a panel, of all panels
     };
 
-    __device__ static Source open(const GemmInput &in, int m0, int live, int n0, int n_panels, __nv_bfloat16 *stages)
+    __device__ static Source open(const GemmInput &in, int m0, int live, int n0, int n_panels, Element *stages)
     {
         Source from;
         const int thread   = threadIdx.x % kThreads, groups = blockDim.x / kThreads;
@@ -62,14 +77,14 @@ template <int kRows, int kColumns> struct TileBf16 {
         from.first   = thread / kSlots;
         from.slot    = thread % kSlots;
         from.n_left  = in.N - n0 - from.first;
-        from.w = static_cast<const __nv_bfloat16 *>(in.w) + static_cast<int64_t>(n0 + from.first) * in.ld_w;
+        from.w = static_cast<const Element *>(in.w) + static_cast<int64_t>(n0 + from.first) * in.ld_w;
 #pragma unroll
         for (int i = 0; i < kRows / kPass; ++i) {
             const int m = m0 + from.first + i * kPass;
             from.row[i] = nullptr;
             if (m >= live) continue;
             const int64_t at = in.rows != nullptr ? in.rows[m] : m;
-            from.row[i]      = static_cast<const __nv_bfloat16 *>(in.x) + at * in.ldx;
+            from.row[i]      = static_cast<const Element *>(in.x) + at * in.ldx;
         }
         for (int slab = 0; slab < kStages - 1; ++slab) fetch(from, in, slab, stages);
         return from;
@@ -82,29 +97,29 @@ template <int kRows, int kColumns> struct TileBf16 {
         return (s / kSlabsPerChunk * groups + group) * kChunkK + s % kSlabsPerChunk * kStep;
     }
 
-    __device__ static __nv_bfloat16 *stage_of(int slab, __nv_bfloat16 *stages)
+    __device__ static Element *stage_of(int slab, Element *stages)
     {
         const int groups = blockDim.x / kThreads, group = threadIdx.x / kThreads;
         return stages + (slab % kStages * groups + group) * kSlab;
     }
 
     // Eight inputs from k on; past K they are zero, whatever lies there.
-    __device__ static void copy_inputs(__nv_bfloat16 *to, const __nv_bfloat16 *row, int k, const GemmInput &in)
+    __device__ static void copy_inputs(Element *to, const Element *row, int k, const GemmInput &in)
     {
         const bool some = row != nullptr && k < in.K;
         if (!some || (in.vector && k + 8 <= in.K)) {
             cp_async_16(to, some ? static_cast<const void *>(row + k) : in.w, some);
             return;
         }
-        for (int i = 0; i < 8; ++i) to[i] = k + i < in.K ? row[k + i] : __ushort_as_bfloat16(0);
+        for (int i = 0; i < 8; ++i) to[i] = k + i < in.K ? row[k + i] : Element{};
     }
 
     // Starts the copies of a slab, rows of x, then rows of w; nothing past the last one. A commit either way.
-    __device__ static void fetch(const Source &from, const GemmInput &in, int slab, __nv_bfloat16 *stages)
+    __device__ static void fetch(const Source &from, const GemmInput &in, int slab, Element *stages)
     {
         if (slab < from.n_all) {
             const int panel = slab / from.n_slabs, k = input_of(slab % from.n_slabs) + from.slot * 8;
-            __nv_bfloat16 *to = stage_of(slab, stages);
+            Element *to = stage_of(slab, stages);
 #pragma unroll
             for (int i = 0; i < kRows / kPass; ++i) {
                 const int row = from.first + i * kPass;
@@ -114,7 +129,7 @@ template <int kRows, int kColumns> struct TileBf16 {
             for (int i = 0; i < kColumns / kPass; ++i) {
                 const int  row   = from.first + i * kPass, n = panel * kColumns + i * kPass;
                 const bool valid = n < from.n_left && k < in.ld_w;
-                const __nv_bfloat16 *w = from.w + static_cast<int64_t>(n) * in.ld_w + k;
+                const Element *w = from.w + static_cast<int64_t>(n) * in.ld_w + k;
                 cp_async_16(to + (kRows + row) * kStep + swizzle_chunk<kSlots>(row, from.slot) * 8,
                             valid ? static_cast<const void *>(w) : in.w, valid);
             }
@@ -123,7 +138,7 @@ template <int kRows, int kColumns> struct TileBf16 {
     }
 
     // acc += slab, one warp's part.
-    __device__ static void multiply_slab(const __nv_bfloat16 *slab, float (&acc)[kAM][kBN][4])
+    __device__ static void multiply_slab(const Element *slab, float (&acc)[kAM][kBN][4])
     {
         const int lane = threadIdx.x % kWarp, warp = threadIdx.x % kThreads / kWarp;
         const int m = warp / kWarpsN * kWarpM + lane % 16;
@@ -144,7 +159,7 @@ template <int kRows, int kColumns> struct TileBf16 {
 #pragma unroll
                 for (int j = 0; j < kBN; ++j) {
                     const uint32_t pair[2] = {b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]};
-                    mma_m16n8k16_bf16(acc[i][j], a[i], pair);
+                    mma_of<Element>(acc[i][j], a[i], pair);
                 }
         }
     }
@@ -186,9 +201,9 @@ template <int kRows, int kColumns> struct TileBf16 {
                 for (int e = 0; e < 4; ++e) sums[(m + i * 16 + e / 2 * 8) * kLd + n + j * 8 + e % 2] = total[i][j][e];
     }
 
-    __device__ static __nv_bfloat16 *stages_in(unsigned char *shared)
+    __device__ static Element *stages_in(unsigned char *shared)
     {
-        return reinterpret_cast<__nv_bfloat16 *>(shared);
+        return reinterpret_cast<Element *>(shared);
     }
 
     // sums [kTileM, kLd] = the rows of `from` times its panel of outputs, while the next panel's slabs set out. Panels
@@ -197,9 +212,9 @@ template <int kRows, int kColumns> struct TileBf16 {
                                     float *sums)
     {
         const int groups = blockDim.x / kThreads, n_chunks = (in.K + kChunkK - 1) / kChunkK;
-        __nv_bfloat16 *stages = stages_in(shared);
+        Element *stages = stages_in(shared);
         float *exchange = reinterpret_cast<float *>(
-            shared + smem_bytes<__nv_bfloat16>(static_cast<size_t>(kStages) * groups * kSlab));
+            shared + smem_bytes<Element>(static_cast<size_t>(kStages) * groups * kSlab));
         float acc[kAM][kBN][4] = {}, total[kAM][kBN][4] = {};
         for (int step = 0; step < from.n_slabs; ++step) {
             const int slab = panel * from.n_slabs + step;

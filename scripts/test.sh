@@ -73,6 +73,7 @@ run_part "lint of scripts and man pages" part_lint
 run_part "headers alone" part_headers
 run_part "exported symbols" part_symbols
 run_part "installed tree" part_install
+run_part "gpu dry run" part_gpu_dry_run
 run_part "address and undefined behaviour sanitizers" part_sanitized asan address,undefined -DHEDDLE_WERROR=OFF
 run_part "thread sanitizer" part_sanitized tsan thread -DHEDDLE_ONEDNN=OFF
 run_part "fuzzing" part_fuzz

@@ -132,6 +132,19 @@ part_symbols() {
 
 part_install() { run_counted "installed tree" tests/run/installed_tree.sh build; }
 
+# What a machine with a GPU would do, on the stand-in: the bundle from the libraries of build/, then its check.
+part_gpu_dry_run() {
+    if [ ! -e build/libheddle-simt.so ]; then
+        echo "gpu dry run: no build/libheddle-simt.so, which needs g++ and the CUDA toolkit's headers" |
+            tee "$work/skips-gpu"
+        count 0 0 1
+        return 0
+    fi
+    scripts/gpu-bundle.sh --libraries build >"$work/build.log" 2>&1 || { tail -n 100 "$work/build.log"; return 1; }
+    tail -n 1 "$work/build.log"
+    run_counted "gpu dry run" build/gpu-bundle/gpu-check.sh --device simt --out "$work/gpu"
+}
+
 part_fuzz() {
     local target name n=0 rc=0 seconds
     configure_and_build build/fuzz heddle_fuzz -DHEDDLE_FUZZ=ON -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++

@@ -1,0 +1,264 @@
+#!/usr/bin/env bash
+# gpu-check.sh [--part ops|sanitize|road|bench] [--device cuda|simt] [--out DIR] - checks and measures the CUDA backend,
+# from the bundle that gpu-bundle.sh made, and from nothing else; the last line is "N passed, N failed".
+#
+#   --part PART     one part; default: all, one after another. A part ends within 3 minutes; what had no time is named,
+#                   and the same call goes on there
+#   --device cuda   ops on the GPU, compute-sanitizer, translations equal to the CPU's, speed (the default)
+#   --device simt   the dry run, on the CPU stand-in: a few small op tests and aren-v2 alone; nothing it measures counts
+#   --out DIR       markers, logs, DATE-GPU.json (a record for bench/results/) and summary.txt; default: out-DEVICE.
+#                   An item whose marker in DIR/done is removed runs again
+#
+# Exit: 0 all passed; 1 something failed; 2 wrong usage; 3 the device is not usable; 4 unfinished: call again.
+#
+# Not yet tried, for want of a GPU: what only `--device cuda` does (nvidia-smi, compute-sanitizer, en-de, bench_translate
+# with --device). The dry run shares all the rest with it.
+set -uo pipefail
+bundle=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export LC_ALL=C
+
+device=cuda out='' parts=(ops sanitize road bench)
+while [ $# -gt 0 ]; do
+    case "$1 ${2:-}" in
+        "--part ops" | "--part sanitize" | "--part road" | "--part bench") parts=("$2") ;;
+        "--device cuda" | "--device simt") device=$2 ;;
+        "--out "?*) out=$2 ;;
+        -h* | --help*) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) echo "gpu-check.sh: '$1 ${2:-}' is not known; --help tells what is" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+[ -e "$bundle/programs.tar.gz" ] || { echo "gpu-check.sh: no bundle here: run gpu-bundle.sh, then its copy" >&2; exit 2; }
+mkdir -p "${out:=out-$device}"/{done,logs,bench,results} || exit 2
+out=$(cd "$out" && pwd)
+# shellcheck source=scripts/gpu-record.sh
+. "$bundle/gpu-record.sh"
+
+# ---- the bundle as a working folder ----------------------------------------------------------------------------------
+
+commit=$(cat "$bundle/commit")
+[ -e "$out/commit" ] || echo "$device, $commit" >"$out/commit"
+if [ "$(cat "$out/commit")" != "$device, $commit" ]; then
+    echo "gpu-check.sh: $out holds results of $(cat "$out/commit"), this is $device, $commit: name another folder" >&2
+    exit 2
+fi
+# Test programs find all by names relative to this folder, and no backend but the chosen one, so that only its worlds and
+# the CPU's run.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tar -xzf "$bundle/programs.tar.gz" -C "$work" --no-same-owner || exit 1
+cd "$work" || exit 1
+ln -s "$bundle/models" models
+ln -s "$bundle/tests/data" tests/data
+mkdir backends
+ln -s "../libheddle-$device.so" backends
+
+libraries=$work/lib         # for our own programs alone: `limited` sets it
+LD_LIBRARY_PATH=$libraries ./heddle version >/dev/null 2>&1 || libraries+=:$work/lib/spare
+device_line=$(LD_LIBRARY_PATH=$libraries ./heddle devices 2>&1 | grep -E "^${device}[: ]" | head -n 1)
+case $device_line in
+    '' | *'not usable'*)
+        echo "not run: ${device_line:-$device: heddle devices does not name it}"
+        echo "0 passed, 0 failed"
+        exit 3 ;;
+esac
+look_at_machine
+echo "$device_line"
+
+# ---- ops -------------------------------------------------------------------------------------------------------------
+
+mapfile -t programs <"$bundle/test-programs"
+# The stand-in is thousands of times slower than a GPU: programs that it ends in seconds.
+if [ "$device" = simt ]; then programs=(test_norm test_embed test_cache test_token_logprobs); fi
+
+# A process that ran each test was forked for it, so each has a context of its own; run_one.sh runs one at a time.
+check_ops() {
+    local program=$1 log=results/$1.log
+    limited tests/run/run_one.sh criterion "$program" "$out/results" "tests/$program" >"$out/logs/ops.$program" 2>&1
+    [ $overran = no ] || return
+    read -r _ passed failed skipped _ <"$out/results/$program.result" || fail_item "run_one.sh wrote no result"
+    [ "$failed" = 0 ] || note="see $log"
+    grep -qE "^$device.*, seed " "$out/$log" || fail_item "no op ran on $device"
+}
+
+part_ops() { for program in "${programs[@]}"; do item "$program" check_ops "$program"; done; }
+
+# ---- sanitize --------------------------------------------------------------------------------------------------------
+
+tools=(memcheck racecheck synccheck)
+refusals='not supported|Internal Sanitizer Error|Unable to|Failed to|error 999'
+
+# sanitized NAME TOOL COMMAND...: leaves the log of compute-sanitizer; our API errors are tests of errors.
+sanitized() {
+    local name=$1 tool=$2
+    shift 2
+    limited compute-sanitizer --tool "$tool" --target-processes all --report-api-errors no --error-exitcode 9 "$@" \
+        >"$out/logs/$name" 2>&1
+}
+
+# probe_sanitizer TOOL: whether it works on this device, asked with one short translation; $refused is why it does not.
+refused=''
+probe_sanitizer() {
+    local tool=$1
+    refused=''
+    left=$((part_began + part_seconds - SECONDS))
+    if [ "$device" != cuda ]; then
+        refused="compute-sanitizer is for GPUs; the stand-in's own shadow watches"
+    elif ! command -v compute-sanitizer >/dev/null; then
+        refused="no compute-sanitizer on the path"
+    elif ! words | sanitized "probe.$tool" "$tool" ./heddle translate tests/data/ct2/aren-v2 --tokens --beam 1 \
+        --device "$device"; then
+        refused=$(grep -m 1 -E "$refusals" "$out/logs/probe.$tool" | sed 's/^[= ]*//')
+    fi
+}
+
+sanitize_program() {
+    local tool=$1 program=$2
+    limited tests/run/run_one.sh criterion "$tool.$program" "$out/results" compute-sanitizer --tool "$tool" \
+        --target-processes all --report-api-errors no --error-exitcode 9 "tests/$program" >"$out/logs/$tool.$program" 2>&1
+    [ $overran = no ] || return
+    read -r _ passed failed skipped _ <"$out/results/$tool.$program.result" || fail_item "run_one.sh wrote no result"
+    [ "$failed" = 0 ] || note="see results/$tool.$program.log"
+}
+
+sanitize_road() {
+    local tool=$1
+    if words | sanitized "$tool.road" "$tool" ./heddle translate tests/data/ct2/aren-v2 --tokens --device "$device"; then
+        passed=1
+    else
+        fail_item "see logs/$tool.road"
+    fi
+}
+
+part_sanitize() {
+    for tool in "${tools[@]}"; do
+        probe_sanitizer "$tool"
+        if [ -n "$refused" ]; then item "$tool" not_run "$refused"; continue; fi
+        item "$tool-road" sanitize_road "$tool"
+        for program in "${programs[@]}"; do item "$tool-$program" sanitize_program "$tool" "$program"; done
+    done
+}
+
+# ---- road ------------------------------------------------------------------------------------------------------------
+
+score_bound=1e-4            # relative to scores above 1; f32 sums in another order
+n_sentences=20
+computes=(f32 bf16 f16)
+
+# Names in Arabic letters, a letter a token.
+words() { printf '%s\n' 'آ ت ز م و ن' 'آ ز ا' 'آ ن ي س ة' 'م ح م و د' 'س ل ا م' 'ب غ د ا د' ''; }
+two_words() { words | head -n 2; }
+sentences() { head -n $n_sentences tests/data/en-de/test.en; }
+
+# translate INPUT_FUNCTION FILE ARGUMENT...
+translate() {
+    local input=$1 file=$2
+    shift 2
+    "$input" >"$work/input"
+    limited ./heddle translate --json --quiet -i "$work/input" "$@" >"$file" 2>"$file.err" ||
+        fail_item "heddle translate: $(head -n 1 "$file.err")"
+}
+
+# field NAME FILE: the values of a field that is a list of strings, or a number, one a line.
+field() { grep -oE "\"$1\":(\[(\"([^\"\\\\]|\\\\.)*\",?)*\]|-?[0-9.e+-]+)" "$2"; }
+
+# same_road INPUT_FUNCTION BEAM ARGUMENT...: tokens are the CPU's, all hypotheses; scores too, within the bound.
+same_road() {
+    local input=$1 beam=$2 where
+    shift 2
+    for where in cpu "$device"; do
+        translate "$input" "$work/$where" "$@" --beam "$beam" --n-best "$beam" --compute f32 --device "$where"
+        field tokens "$work/$where" >"$work/$where.tokens"
+        field score "$work/$where" | sed 's/.*://' >"$work/$where.scores"
+    done
+    [ $overran = no ] || return
+    [ -s "$work/cpu.tokens" ] || fail_item "no tokens"
+    if cmp -s "$work/cpu.tokens" "$work/$device.tokens"; then
+        passed=$((passed + 1))
+    else
+        fail_item "tokens differ: $(diff "$work/cpu.tokens" "$work/$device.tokens" | grep -c '^<') of" \
+            "$(wc -l <"$work/cpu.tokens") hypotheses"
+        cp "$work/cpu.tokens" "$work/$device.tokens" "$out/logs"
+    fi
+    if paste "$work/cpu.scores" "$work/$device.scores" | awk -v bound=$score_bound '
+        { d = $1 - $2; d = d < 0 ? -d : d; most = $1 < -1 ? -$1 : 1; if (NF != 2 || d > bound * most) bad++ }
+        END { exit bad > 0 || NR == 0 }'; then passed=$((passed + 1)); else fail_item "scores differ"; fi
+}
+
+# same_company INPUT_FUNCTION COMPUTE ARGUMENT...: the same bits with few rows in a step and many.
+same_company() {
+    local input=$1 compute=$2
+    shift 2
+    translate "$input" "$work/few" "$@" --compute "$compute" --device "$device" --beam 4 --max-rows 8
+    translate "$input" "$work/many" "$@" --compute "$compute" --device "$device" --beam 4 --max-rows 128
+    [ $overran = no ] || return
+    if [ -s "$work/few" ] && cmp -s "$work/few" "$work/many"; then passed=$((passed + 1)); else fail_item "bits differ"; fi
+}
+
+part_road() {
+    local aren=(tests/data/ct2/aren-v2 --tokens)
+    for beam in 1 4; do item "aren-v2-beam-$beam" same_road words $beam "${aren[@]}"; done
+    if [ "$device" = simt ]; then
+        item aren-v2-rows-bf16 same_company two_words bf16 "${aren[@]}"
+        return
+    fi
+    for compute in "${computes[@]}"; do item "aren-v2-rows-$compute" same_company words "$compute" "${aren[@]}"; done
+    for beam in 1 4; do item "en-de-beam-$beam" same_road sentences $beam models/en-de; done
+    for compute in "${computes[@]}"; do item "en-de-rows-$compute" same_company sentences "$compute" models/en-de; done
+}
+
+# ---- bench -----------------------------------------------------------------------------------------------------------
+
+# The shipped model through the program: a rate to hold against the last record's, start and text included.
+measure_program() {
+    local input=$1 compute=$2 beam=$3 file=$out/bench/$4
+    shift 4
+    translate "$input" "$work/output" "$@" --device "$device" --compute "$compute" --beam "$beam" --stats "$file.json"
+    if [ $overran = yes ] || [ "$failed" -gt 0 ]; then rm -f "$file.json"; return; fi
+    passed=1
+    note="$(sed -n 's/.*"tokens_per_second": *\([0-9]*\).*/\1/p' "$file.json") tokens/s"
+}
+
+many_sentences() { for _ in 1 2 3 4 5 6 7 8; do cat tests/data/en-de/test.en; done; }
+
+# Random weights, newstest2017's lengths.
+measure_shape() {
+    local shape=$1 file=$out/bench/$1
+    limited bench/bench_translate --device "$device" --shape "$shape" --beam 1,4 --compute bf16 \
+        --lengths tests/data/newstest2017-lengths.txt >"$file.txt" 2>"$work/error" && passed=1 && return
+    rm -f "$file.txt"
+    if grep -q 'unknown argument' "$work/error"; then not_run "$(cat "$work/error")"; else fail_item "$(tail -n 1 "$work/error")"; fi
+}
+
+part_bench() {
+    if [ "$device" = simt ]; then
+        item aren-v2 measure_program two_words f32 1 aren-v2 tests/data/ct2/aren-v2 --tokens
+        item shapes not_run "random weights need a GPU"
+        return
+    fi
+    for compute in f32 bf16; do
+        for beam in 1 4; do
+            item "en-de-$compute-$beam" measure_program many_sentences $compute $beam "en-de-$compute-$beam" models/en-de
+        done
+    done
+    for shape in base big; do item "shape-$shape" measure_shape $shape; done
+}
+
+# ---- run -------------------------------------------------------------------------------------------------------------
+
+# What is measured, and what writes to the working folder, runs alone.
+cores=$(nproc)
+declare -A items_at_once=([ops]=$((cores < 4 ? cores : 4)) [sanitize]=$((cores < 8 ? cores : 8)) [road]=1 [bench]=1)
+for name in "${parts[@]}"; do
+    begin_part "$name" "${items_at_once[$name]}"
+    "part_$name"
+    end_part
+done
+write_record
+echo "== $out/summary.txt"
+touch "$work/late"
+sed 's/^/not run: /; s/$/: the part had no time left; the same call goes on here/' "$work/late"
+echo "skipped: $total_skipped"
+echo "$total_passed passed, $total_failed failed"
+[ "$total_failed" = 0 ] || exit 1
+[ ! -s "$work/late" ] || exit 4

@@ -1,39 +1,56 @@
 /*
  * bench_translate.c - tokens a second of whole translations, beside the floor that arithmetic and memory allow.
  *
- * Usage: bench_translate [--quick] [--model DIR --text FILE] [--shape base|big|small] [--beam 1,4] [--threads 1,2]
- *                        [--compute f32,int8]
+ * Usage: bench_translate [--quick] [--model DIR --text FILE] [--shape tiny|small|base|big|deep] [--lengths FILE]
+ *                        [--lines N] [--device cpu|cuda|simt] [--compute f32,bf16,f16,int8] [--beam 1,4]
+ *                        [--threads 1,2] [--max-rows N] [--poisson RATE]
  *
- * Without --shape: the shipped model on the Tatoeba test sentences. With --shape: random weights, 64 random sentences of 5 to
- * 45 tokens, every target 26 tokens long (min-length = max-length). A token is one token of the best hypothesis, the
- * end token counted once. Each figure is the fastest of several runs. The floor of a run is the time of its multiply-adds at the measured peak of
- * the cores plus one reading of the weights a step at the measured bandwidth; the share is floor over time.
+ * Without --shape: the shipped model on the Tatoeba test sentences. With --shape: random weights and random sentences,
+ * 64 of 5 to 45 tokens with targets of 26, or, with --lengths, one for each line "source target" of FILE (counts of
+ * tokens without end token). Target lengths are forced: min-length = max-length. A token is one token of the best
+ * hypothesis, the end token counted once. Each figure is the fastest of several runs; with --poisson, sentences arrive
+ * at random, RATE a second, and there is one run. --device, --lengths, --lines, --max-rows and --poisson add the steady
+ * rate, counts, and latencies from submit to result.
+ *
+ * The floor of a run is the time of its multiply-adds at the measured peak of the cores plus one reading of the weights
+ * a step at the measured bandwidth; the share is floor over time. They are known of the CPU alone; elsewhere a dash
+ * stands for them. The steady rate is of the tokens between the first and the last tenth by completion. Sentences
+ * should be many times the rows: what was computed of a sentence before the first tenth is counted too.
  */
+#include "finish_times.h"
 #include "fma_peak.h"
 #include "random_model.h"
+#include "translate_options.h"
+#include "work_lines.h"
 
 #include <heddle/heddle.h>
 
+#include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_LINES 4096
-#define MOST_WORDS 64
-#define FORCED_LENGTH 26        /* newstest2017's median target length in pieces */
-#define RANDOM_LINES 64
 #define RUNS 5
+#define MOST_SECONDS 20.0       /* of one figure with --lengths: no further run begins after that */
 #define STREAM_BYTES ((size_t)64 << 20)
+#define ARRIVAL_SEED 7u
+#define USUAL_QUEUE 1024        /* the translator's defaults, which are raised and never lowered */
+#define USUAL_BEAM 16
 
 typedef struct setting { int beam, threads; hdl_compute compute; } setting;
 
-typedef struct work {
-    hdl_model  *model;
-    char       *lines[MOST_LINES];          /* text */
-    const char *words[RANDOM_LINES][MOST_WORDS];
-    size_t      n_words[RANDOM_LINES], n_lines;
-    int         forced, runs;
-} work;
+typedef struct mark { struct pass *pass; size_t i; } mark;
+
+/* One translation of all lines; the arrays are [n_lines] and callbacks write to them until the translator is closed. */
+typedef struct pass {
+    const work   *w;
+    finish_time  *times;
+    hdl_ticket  **tickets;
+    mark         *marks;
+    atomic_size_t n_finished;
+} pass;
 
 static double seconds_now(void)
 {
@@ -58,7 +75,8 @@ static double measure_bandwidth(void)
     for (int run = 0; run < RUNS; run++) {
         const double began = seconds_now();
         for (size_t i = 0; i < STREAM_BYTES / 8; i += 8)
-            sum += block[i] + block[i + 1] + block[i + 2] + block[i + 3] + block[i + 4] + block[i + 5] + block[i + 6] + block[i + 7];
+            sum += block[i] + block[i + 1] + block[i + 2] + block[i + 3] + block[i + 4] + block[i + 5] + block[i + 6]
+                   + block[i + 7];
         const double took = seconds_now() - began;
         if (took < best) best = took;
     }
@@ -68,7 +86,7 @@ static double measure_bandwidth(void)
     return (double)STREAM_BYTES / best;
 }
 
-/* Multiply-adds of the run, two operations each: encoder tokens, source keys and values, decoder rows with their logits. */
+/* Multiply-adds of the run, two operations each: encoder tokens, source keys and values, decoder rows, their logits. */
 static double count_operations(const hdl_model_info *m, const hdl_translator_stats *s)
 {
     const double E = m->d_model, tokens = (double)s->source_tokens, rows = (double)s->rows;
@@ -77,39 +95,85 @@ static double count_operations(const hdl_model_info *m, const hdl_translator_sta
     return 2 * (tokens * encoder + rows * decoder);
 }
 
-static hdl_status submit_line(const work *w, hdl_translator *t, const hdl_search_options *search, size_t i, hdl_ticket **ticket)
+static void on_done(hdl_ticket *ticket, void *user)
 {
-    hdl_request r = HDL_REQUEST_INIT;
-    r.search = search;
-    r.wait = 1;
-    r.line = i;
-    if (w->forced) {
-        r.tokens = w->words[i];
-        r.n_tokens = w->n_words[i];
-    } else {
-        r.text = w->lines[i];
-        r.n_bytes = strlen(w->lines[i]);
-    }
-    return hdl_translator_submit(t, &r, ticket);
+    const mark *m = user;
+    (void)ticket;
+    m->pass->times[m->i].finished = seconds_now();
+    atomic_fetch_add(&m->pass->n_finished, 1);
 }
 
-static int translate_all(const work *w, hdl_translator *t, const setting *s)
+static hdl_status submit_line(pass *p, hdl_translator *t, const setting *s, size_t i)
 {
-    static hdl_ticket *tickets[MOST_LINES];
+    const work_line *line = &p->w->lines[i];
     hdl_search_options search = HDL_SEARCH_OPTIONS_INIT;
+    hdl_request r = HDL_REQUEST_INIT;
     search.beam = s->beam;
-    if (w->forced) search.min_length = search.max_length = FORCED_LENGTH;
-    for (size_t i = 0; i < w->n_lines; i++)
-        if (submit_line(w, t, &search, i, &tickets[i]) != HDL_OK) return stop("submit");
-    for (size_t i = 0; i < w->n_lines; i++) {
-        const hdl_result *result;
-        if (hdl_ticket_wait(tickets[i], -1, &result) != HDL_OK || result->status != HDL_OK) return stop("translate");
-        hdl_ticket_release(tickets[i]);
+    search.min_length = search.max_length = line->length;
+    r.search = &search;
+    r.wait = 1;
+    r.line = i;
+    r.tokens = line->words;
+    r.n_tokens = line->n_words;
+    r.text = line->text;
+    r.n_bytes = line->text != NULL ? strlen(line->text) : 0;
+    r.on_done = on_done;
+    r.user = &p->marks[i];
+    p->marks[i] = (mark){p, i};
+    p->times[i].submitted = seconds_now();
+    return hdl_translator_submit(t, &r, &p->tickets[i]);
+}
+
+static void sleep_until(double when)
+{
+    const double left = when - seconds_now();
+    if (left <= 0) return;
+    const struct timespec t = {(time_t)left, (long)((left - floor(left)) * 1e9)};
+    nanosleep(&t, NULL);
+}
+
+static int wait_for_line(pass *p, size_t i)
+{
+    const hdl_result *result;
+    const int forced = p->w->lines[i].length;
+    if (hdl_ticket_wait(p->tickets[i], -1, &result) != HDL_OK) return stop("translate");
+    if (result->status != HDL_OK) return fprintf(stderr, "bench_translate: line %zu: %s\n", i + 1, result->detail), 1;
+    p->times[i].tokens = result->n_hypotheses > 0 ? result->hypotheses[0].n_logprobs : 0;
+    if (forced > 0 && p->times[i].tokens != (size_t)forced) {
+        fprintf(stderr, "bench_translate: line %zu has %zu tokens, %d forced\n", i + 1, p->times[i].tokens, forced);
+        return 1;
     }
     return 0;
 }
 
-static const char *compute_name(hdl_compute c) { return c == HDL_COMPUTE_INT8 ? "int8" : c == HDL_COMPUTE_BF16 ? "bf16" : "f32"; }
+static void release_tickets(pass *p)
+{
+    for (size_t i = 0; i < p->w->n_lines; i++) {
+        hdl_ticket_release(p->tickets[i]);
+        p->tickets[i] = NULL;
+    }
+}
+
+static int translate_all(pass *p, hdl_translator *t, const setting *s, double arrivals)
+{
+    const size_t n = p->w->n_lines;
+    uint32_t state = ARRIVAL_SEED;
+    double due = seconds_now();
+    atomic_store(&p->n_finished, 0);
+    for (size_t i = 0; i < n; i++) {
+        if (arrivals > 0) {
+            state = state * 1664525u + 1013904223u;
+            due -= log(((double)(state >> 8) + 0.5) * 0x1p-24) / arrivals;
+            sleep_until(due);
+        }
+        if (submit_line(p, t, s, i) != HDL_OK) return stop("submit");
+    }
+    for (size_t i = 0; i < n; i++)
+        if (wait_for_line(p, i) != 0) return 1;
+    while (atomic_load(&p->n_finished) < n) sched_yield();     /* a ticket's wait may end before its callback has */
+    release_tickets(p);
+    return 0;
+}
 
 /* Whether the CPU backend multiplies in AMX tiles. */
 static int has_tiles(void)
@@ -118,129 +182,140 @@ static int has_tiles(void)
     return hdl_device_list(NULL, 0, &cpu) == HDL_OK && strstr(cpu.line, " AMX") != NULL;
 }
 
-static int measure(const work *w, const setting *s, double bandwidth)
+static double floor_of(const hdl_translator_stats *s, const setting *set, double operations, double bandwidth)
 {
-    hdl_translator_options o = HDL_TRANSLATOR_OPTIONS_INIT;
-    hdl_translator *t;
-    hdl_model_info info = HDL_MODEL_INFO_INIT;
-    double best = 1e9;
-    o.device = "cpu";
-    o.threads = s->threads;
-    o.compute = s->compute;
-    if (hdl_model_describe(w->model, &info) != HDL_OK) return stop("describe");
-    if (hdl_translator_open(w->model, &o, &t) != HDL_OK) return stop("open");
-    hdl_translator_stats before = HDL_TRANSLATOR_STATS_INIT, after = HDL_TRANSLATOR_STATS_INIT;
-    for (int run = 0; run < w->runs; run++) {
-        const double began = seconds_now();
-        hdl_translator_get_stats(t, &before);
-        if (translate_all(w, t, s) != 0) return 1;
-        hdl_translator_get_stats(t, &after);
-        const double took = seconds_now() - began;
-        if (took < best) best = took;
-    }
-    after.source_tokens -= before.source_tokens;
-    after.rows -= before.rows;
-    const double tokens = (double)(after.target_tokens - before.target_tokens), steps = (double)(after.steps - before.steps);
-    const double operations = count_operations(&info, &after);
-    const double tiles = has_tiles() ? measure_tile_peak(s->compute) : 0;
-    const double peak = tiles > 0 ? tiles : measure_fma_peak(HDL_ISA_AVX512, s->compute, true);
+    const double tiles = has_tiles() ? measure_tile_peak(set->compute) : 0;
+    const double peak = tiles > 0 ? tiles : measure_fma_peak(HDL_ISA_AVX512, set->compute, true);
     const double known = peak > 0 ? peak : measure_fma_peak(HDL_ISA_AVX2, HDL_COMPUTE_F32, false);
-    const double floor_seconds = (known > 0 ? operations / (known * 1e9) : 0) / s->threads
-                                 + steps * (double)after.weight_bytes / bandwidth / s->threads;
-    printf("%-5s beam %d, threads %d: %9.0f tokens/s  %7.3f s  rows a step %5.1f  %6.1f GFLOP/s  floor %6.3f s  share %3.0f %%\n",
-           compute_name(s->compute), s->beam, s->threads, tokens / best, best, (double)after.rows / steps, operations / best * 1e-9,
-           floor_seconds, 100 * floor_seconds / best);
-    fflush(stdout);
-    return hdl_translator_close(t, 0) == HDL_OK ? 0 : stop("close");
+    return (known > 0 ? operations / (known * 1e9) : 0) / set->threads
+           + (double)s->steps * (double)s->weight_bytes / bandwidth / set->threads;
 }
 
-static int read_lines(const char *path, work *w)
+/* bandwidth 0: not the CPU; times NULL: latencies are not asked for. */
+static void print_row(const hdl_model_info *info, const hdl_translator_stats *s, const setting *set, double took,
+                      double bandwidth, const finish_summary *times)
 {
-    char line[1 << 16];
-    FILE *file = fopen(path, "r");
-    if (file == NULL) {
-        fprintf(stderr, "bench_translate: %s cannot be read\n", path);
-        return 1;
+    const double tokens = (double)s->target_tokens, operations = count_operations(info, s);
+    printf("%-5s beam %d, threads %d: %9.0f tokens/s  %7.3f s  rows a step %5.1f  %6.1f GFLOP/s",
+           compute_name(set->compute), set->beam, set->threads, tokens / took, took,
+           (double)s->rows / (double)s->steps, operations / took * 1e-9);
+    if (bandwidth > 0) {
+        const double least = floor_of(s, set, operations, bandwidth);
+        printf("  floor %6.3f s  share %3.0f %%", least, 100 * least / took);
+    } else {
+        printf("  floor - s  share - %%");
     }
-    while (w->n_lines < MOST_LINES && fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        w->lines[w->n_lines++] = strdup(line);
+    if (times != NULL) {
+        printf("  steady ");
+        if (times->steady_rate > 0)
+            printf("%9.0f", times->steady_rate);
+        else
+            printf("-");
+        printf(" tokens/s  tokens %.0f  rows %llu  steps %llu  latency p50 %.4f p95 %.4f p99 %.4f s", tokens,
+               (unsigned long long)s->rows, (unsigned long long)s->steps, times->p50, times->p95, times->p99);
     }
-    fclose(file);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Runs the lines until the figure is had; `best` and `summary` are of the fastest run, the counts of the last. */
+static int run_passes(const translate_options *o, pass *p, hdl_translator *t, const setting *s,
+                      hdl_translator_stats *counts, double *best, finish_summary *summary)
+{
+    hdl_translator_stats before = HDL_TRANSLATOR_STATS_INIT;
+    const double first = seconds_now();
+    int rc = 0;
+    for (int run = 0; run < o->runs && rc == 0; run++) {
+        if (run > 0 && o->lengths != NULL && seconds_now() - first > MOST_SECONDS) break;
+        const double began = seconds_now();
+        hdl_translator_get_stats(t, &before);
+        rc = translate_all(p, t, s, o->arrivals);
+        if (rc != 0) break;
+        const double took = seconds_now() - began;
+        hdl_translator_get_stats(t, counts);
+        if (run == 0 || took < *best) {
+            *best = took;
+            *summary = summarise_finish_times(p->times, p->w->n_lines);
+        }
+    }
+    counts->source_tokens -= before.source_tokens;
+    counts->target_tokens -= before.target_tokens;
+    counts->rows -= before.rows;
+    counts->steps -= before.steps;
+    return rc;
+}
+
+static int measure(const translate_options *o, const work *w, const setting *s, double bandwidth)
+{
+    hdl_translator_options open = HDL_TRANSLATOR_OPTIONS_INIT;
+    hdl_device_options places = HDL_DEVICE_OPTIONS_INIT;
+    hdl_translator *t;
+    hdl_model_info info = HDL_MODEL_INFO_INIT;
+    hdl_translator_stats counts = HDL_TRANSLATOR_STATS_INIT;
+    finish_summary summary = {0};
+    double best = 0;
+    open.device = o->device;
+    open.device_options = &places;
+    open.threads = s->threads;
+    open.compute = s->compute;
+    open.max_rows = o->max_rows;
+    places.library_dir = HEDDLE_BACKENDS;       /* this program stands in a folder of its own, away from the libraries */
+    /* latencies count from submit, so that it must not wait */
+    if (o->times) open.max_queue = w->n_lines > USUAL_QUEUE ? (int32_t)w->n_lines : USUAL_QUEUE;
+    if (s->beam > USUAL_BEAM) open.max_beam = s->beam;
+    if (hdl_model_describe(w->model, &info) != HDL_OK) return stop("describe");
+    if (hdl_translator_open(w->model, &open, &t) != HDL_OK) return stop("open");
+    pass p = {.w = w, .times = calloc(w->n_lines, sizeof *p.times), .tickets = calloc(w->n_lines, sizeof *p.tickets),
+              .marks = calloc(w->n_lines, sizeof *p.marks)};
+    const int room = p.times != NULL && p.tickets != NULL && p.marks != NULL;
+    if (!room) fprintf(stderr, "bench_translate: no memory for the tickets\n");
+    int rc = room ? run_passes(o, &p, t, s, &counts, &best, &summary) : 1;
+    if (rc == 0) print_row(&info, &counts, s, best, bandwidth, o->times ? &summary : NULL);
+    if (hdl_translator_close(t, 0) != HDL_OK && rc == 0) rc = stop("close");
+    if (p.tickets != NULL) release_tickets(&p);
+    free(p.times);
+    free(p.tickets);
+    free(p.marks);
+    return rc;
+}
+
+static int measure_all(const translate_options *o, const work *w)
+{
+    const double bandwidth = o->on_cpu ? measure_bandwidth() : 0;
+    printf("%s, %zu lines; ", o->shape != NULL ? o->shape->name : o->model, w->n_lines);
+    if (o->on_cpu)
+        printf("one core reads %.1f GB/s\n", bandwidth * 1e-9);
+    else
+        printf("device %s\n", o->device);
+    for (int c = 0; c < o->n_compute; c++)
+        for (int t = 0; t < o->n_threads; t++)
+            for (int b = 0; b < o->n_beam; b++)
+                if (measure(o, w, &(setting){o->beam[b], o->threads[t], o->compute[c]}, bandwidth) != 0) return 1;
     return 0;
 }
 
-/* Source lengths between 5 and 45 tokens, like edited text; fixed seed. */
-static void draw_lines(int V, work *w)
+static int load(const translate_options *o, work *w, random_model *bytes)
 {
-    uint32_t state = 1;
-    const hdl_tokenizer *names = hdl_model_tokenizer(w->model, 0);
-    w->forced = 1;
-    w->n_lines = RANDOM_LINES;
-    for (size_t i = 0; i < RANDOM_LINES; i++) {
-        state = state * 1664525u + 1013904223u;
-        w->n_words[i] = 5 + (state >> 16) % 41;
-        for (size_t j = 0; j < w->n_words[i]; j++) {
-            state = state * 1664525u + 1013904223u;
-            w->words[i][j] = hdl_tokenizer_token(names, 2 + (int32_t)((state >> 8) % (uint32_t)(V - 3)));
-        }
+    const size_t most = o->lines > 0 ? (size_t)o->lines : SIZE_MAX;
+    if (o->shape == NULL) {
+        if (hdl_model_load(o->model, NULL, &w->model) != HDL_OK) return stop(o->model);
+        return !work_read_text(o->text, most, w);
     }
-}
-
-/* "1,4" to numbers; returns how many. */
-static int read_list(const char *text, int *out, int most)
-{
-    int n = 0;
-    for (const char *at = text; at != NULL && n < most; at = strchr(at, ',') != NULL ? strchr(at, ',') + 1 : NULL) out[n++] = atoi(at);
-    return n;
+    const hdl_model_options options = {sizeof options, NULL, NULL, NULL, NULL, 1};
+    if (!random_model_make(o->shape, bytes)) return fprintf(stderr, "bench_translate: no memory\n"), 1;
+    if (hdl_model_load_memory(bytes->files, 3, &options, &w->model) != HDL_OK) return stop(o->shape->name);
+    return o->lengths != NULL ? !work_read_lengths(o->lengths, most, w) : !work_draw(most, w);
 }
 
 int main(int argc, char **argv)
 {
-    static const model_shape shapes[] = {{"base", 6, 6, 512, 2048, 8, 32000}, {"big", 6, 6, 1024, 4096, 16, 32000},
-                                         {"small", 4, 2, 256, 1024, 4, 8001}};
-    const char *model = "models/en-de", *text = "tests/data/en-de/test.en", *shape = NULL, *computes = "f32,int8";
-    const char *beams = "1,4", *threads = "1,2";
-    static work w = {.runs = RUNS};
+    translate_options o;
+    work w = {0};
     random_model bytes = {0};
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--quick") == 0) { w.runs = 1; continue; }
-        if (strcmp(argv[i], "--model") == 0) model = value;
-        else if (strcmp(argv[i], "--text") == 0) text = value;
-        else if (strcmp(argv[i], "--shape") == 0) shape = value;
-        else if (strcmp(argv[i], "--beam") == 0) beams = value;
-        else if (strcmp(argv[i], "--threads") == 0) threads = value;
-        else if (strcmp(argv[i], "--compute") == 0) computes = value;
-        else return fprintf(stderr, "bench_translate: unknown argument %s\n", argv[i]), 2;
-        i++;
-    }
-    if (shape == NULL) {
-        if (hdl_model_load(model, NULL, &w.model) != HDL_OK) return stop(model);
-        if (read_lines(text, &w) != 0) return 1;
-    } else {
-        size_t i = 0, n = sizeof shapes / sizeof shapes[0];
-        while (i < n && strcmp(shapes[i].name, shape) != 0) i++;
-        if (i == n) return fprintf(stderr, "bench_translate: shape %s, allowed base, big, small\n", shape), 2;
-        const hdl_model_options options = {sizeof options, NULL, NULL, NULL, NULL, 1};
-        if (!random_model_make(&shapes[i], &bytes)) return fprintf(stderr, "bench_translate: no memory\n"), 1;
-        if (hdl_model_load_memory(bytes.files, 3, &options, &w.model) != HDL_OK) return stop(shape);
-        draw_lines(shapes[i].V, &w);
-    }
-    int beam[8], thread[8];
-    const int n_beams = read_list(beams, beam, 8), n_threads = read_list(threads, thread, 8);
-    const double bandwidth = measure_bandwidth();
-    printf("%s, %zu lines; one core reads %.1f GB/s\n", shape != NULL ? shape : model, w.n_lines, bandwidth * 1e-9);
-    int rc = 0;
-    for (int c = 0; c < 3 && rc == 0; c++) {
-        static const hdl_compute all[] = {HDL_COMPUTE_F32, HDL_COMPUTE_BF16, HDL_COMPUTE_INT8};
-        if (strstr(computes, compute_name(all[c])) == NULL) continue;
-        for (int t = 0; t < n_threads && rc == 0; t++)
-            for (int b = 0; b < n_beams && rc == 0; b++)
-                rc = measure(&w, &(setting){beam[b], thread[t], all[c]}, bandwidth);
-    }
+    if (!translate_options_read(argc, argv, &o)) return 2;
+    const int rc = load(&o, &w, &bytes) != 0 || measure_all(&o, &w) != 0;
     hdl_model_close(w.model);
     random_model_free(&bytes);
-    for (size_t i = 0; i < w.n_lines; i++) free(w.lines[i]);
+    work_free(&w);
     return rc;
 }

@@ -241,7 +241,7 @@ part_bench() {
             item "en-de-$compute-$beam" measure_program many_sentences $compute $beam "en-de-$compute-$beam" models/en-de
         done
     done
-    for shape in base big; do item "shape-$shape" measure_shape $shape; done
+    for shape in base big deep; do item "shape-$shape" measure_shape $shape; done
 }
 
 # ---- run -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ expect_match '^simt '
 if grep -q '^simt .*not usable' "$out"; then
     echo "skipped: $(grep '^simt' "$out")"
     finish
-    exit
 fi
 try greedy translate "$aren" --tokens --beam 1 --device simt --compute f32 --max-rows 16
 expect_code 0

@@ -7,11 +7,12 @@
 #include "simt_fault.h"
 #include <algorithm>
 #include <cstring>
+#include <list>
 
 namespace simt {
 namespace {
 
-using HostUses = std::list<HostUse>;
+using HostUses = std::list<std::shared_ptr<HostUse>>;
 
 HostUses &host_uses()
 {
@@ -36,12 +37,15 @@ void check_source(HostUse &use, const char *when)
 
 } // namespace
 
-HostUseHolder::HostUseHolder(HostUse use) : use_(host_uses().insert(host_uses().end(), std::move(use))) {}
+HostUseHolder::HostUseHolder(HostUse use) : use_(std::make_shared<HostUse>(std::move(use)))
+{
+    host_uses().push_back(use_);
+}
 
 HostUseHolder::~HostUseHolder()
 {
     // Pageable memory may be gone by the time of a wait, so only pinned memory is looked at again.
-    if (!use_->ran || !use_->pinned) host_uses().erase(use_);
+    if (!use_->ran || !use_->pinned) host_uses().remove(use_);
 }
 
 void HostUseHolder::run()
@@ -54,14 +58,14 @@ void HostUseHolder::run()
 
 void note_host_write(const void *p, std::size_t bytes)
 {
-    for (HostUse &use : host_uses())
-        if (overlaps(use, p, bytes)) use.rewritten = true;
+    for (const auto &use : host_uses())
+        if (overlaps(*use, p, bytes)) use->rewritten = true;
 }
 
 bool is_read_by_queued_copy(const void *p, std::size_t bytes)
 {
-    return std::any_of(host_uses().begin(), host_uses().end(), [&](const HostUse &use) {
-        return !use.ran && !use.then.empty() && overlaps(use, p, bytes);
+    return std::any_of(host_uses().begin(), host_uses().end(), [&](const std::shared_ptr<HostUse> &use) {
+        return !use->ran && !use->then.empty() && overlaps(*use, p, bytes);
     });
 }
 
@@ -69,29 +73,31 @@ void check_host_release(const void *p, std::size_t bytes, const void *call_site)
 {
     bool told = false;
     for (auto it = host_uses().begin(); it != host_uses().end();) {
-        auto use = it++;
+        const auto at = it++;
+        const std::shared_ptr<HostUse> use = *at;
         if (!overlaps(*use, p, bytes)) continue;
         if (!told)
             fault_at(call_site, "the pinned memory at %p is given back before the host has waited for %s", p,
                      use->what.c_str());
         told = true;
-        if (use->ran) host_uses().erase(use);
+        if (use->ran) host_uses().erase(at);
     }
 }
 
 void settle_host_uses()
 {
     for (auto it = host_uses().begin(); it != host_uses().end();) {
-        auto use = it++;
+        const auto at = it++;
+        const std::shared_ptr<HostUse> use = *at;
         if (!use->ran || !host_has_seen(use->stream, use->index)) continue;
         check_source(*use, "it had waited for the copy");
-        host_uses().erase(use);
+        host_uses().erase(at);
     }
 }
 
 void forget_host_uses()
 {
-    host_uses().remove_if([](const HostUse &use) { return use.ran; });
+    host_uses().remove_if([](const std::shared_ptr<HostUse> &use) { return use->ran; });
 }
 
 } // namespace simt

@@ -2,7 +2,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,7 +32,7 @@ public:
     void run();
 
 private:
-    std::list<HostUse>::iterator use_;
+    std::shared_ptr<HostUse> use_; // listed too, until it is settled or forgotten, which may be before the copy is over
 };
 
 // Queued work writes [p, p + bytes).

@@ -267,11 +267,13 @@ static void free_mirrors(hdl__lane *lane)
 
 void hdl__lane_close(hdl__lane *lane)
 {
-    /* nothing queued may outlive its memory; a lost stream runs nothing */
+    /* Nothing queued may outlive its memory. A lost stream refuses to wait, but what was queued before may still run: closing waits. */
     if (lane->encoder_stream != NULL) (void)hdl_stream_wait(lane->encoder_stream);
     if (lane->stream != NULL) (void)hdl_stream_wait(lane->stream);
     for (int32_t b = 0; b < HDL_N_BUCKETS; b++)
         for (int with = 0; with < 2; with++) hdl_record_close(lane->recordings[b][with]);
+    if (lane->encoder_stream != lane->stream) hdl_stream_close(lane->encoder_stream);
+    hdl_stream_close(lane->stream);
     hdl__range_pool_close(&lane->history);
     for (int32_t i = 0; lane->residents != NULL && i < lane->plan.n_slots; i++)
         hdl__free(lane->residents[i].source_pages);
@@ -289,7 +291,5 @@ void hdl__lane_close(hdl__lane *lane)
     hdl__hidden_close(lane->network, &lane->hidden);
     hdl_event_close(lane->written);
     hdl_event_close(lane->encoded);
-    if (lane->encoder_stream != lane->stream) hdl_stream_close(lane->encoder_stream);
-    hdl_stream_close(lane->stream);
     *lane = (hdl__lane){0};
 }

@@ -24,6 +24,13 @@ expect_out 'a t z m o n\n\na z z a\n'
 try auto-compute translate "$aren" --tokens --beam 2 --device simt --max-rows 16
 expect_code 0
 expect_out 'a t z m o n\n\na z z a\n'
+
+# A launch that fails ends the line in words; what was queued before it is waited for before its memory goes.
+export SIMT_FAIL=cudaGraphLaunch:999:1
+try lost-launch translate "$aren" --tokens --device simt --max-rows 16
+unset SIMT_FAIL
+expect_code 1
+expect_error 'replay: cudaErrorUnknown'
 try refused-device translate "$aren" --device nonsense
 expect_code 2
 finish

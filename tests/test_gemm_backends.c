@@ -2,6 +2,7 @@
  * test_gemm_backends.c - products on every backend, through its table: against double, bits of a row wherever it
  * stands, everything that a product does beside multiplying, activations.
  */
+#include "activation_reference.h"
 #include "op_fixture.h"
 
 #include <criterion/criterion.h>
@@ -224,22 +225,6 @@ static double rounding_error(const op_world *w, double value)
     return w->act == HDL_F32 ? 0.0 : fmax(fabs(value) * op_act_step(w), smallest);
 }
 
-static double activate(hdl_activation act, double x)
-{
-    switch (act) {
-    case HDL_ACT_RELU:         return x > 0.0 ? x : 0.0;
-    case HDL_ACT_GELU_TANH:    return 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
-    case HDL_ACT_SWISH:        return x / (1.0 + exp(-x));
-    case HDL_ACT_GELU_ERF:     return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
-    case HDL_ACT_GELU_SIGMOID: return x / (1.0 + exp(-1.702 * x));
-    case HDL_ACT_TANH:         return tanh(x);
-    case HDL_ACT_SIGMOID:      return 1.0 / (1.0 + exp(-x));
-    case HDL_ACT_NONE:
-    case HDL_N_ACTIVATIONS:    break;
-    }
-    return x;
-}
-
 /* Wide rows, a list, a count, bias, activation and residual together; padding and dead rows stay as they were. */
 static void check_everything(op_world *w, hdl_activation act, bool in_place, int32_t pad)
 {
@@ -273,7 +258,7 @@ static void check_everything(op_world *w, hdl_activation act, bool in_place, int
             }
             double sum = (double)bias[n];
             for (int32_t k = 0; k < K; k++) sum += (double)x[rows[m] * ldx + k] * (double)p.weights[n * K + k];
-            const double want = activate(act, sum) + (double)residual[m * ldy + n];
+            const double want = reference_activation(act, sum) + (double)residual[m * ldy + n];
             const double allowed = rounding_error(w, want) + (w->act == HDL_F32 ? 1e-5 * (1.0 + fabs(want)) : 1e-4);
             cr_assert(fabs(got - want) <= allowed, "%s activation %d row %d column %d: %g, want %g", op_place_name(w->place),
                       (int)act, m, n, got, want);
@@ -315,7 +300,7 @@ static void check_activation(op_world *w, hdl_activation act)
     run(w, &a);
     op_act_fetch(w, y, a.y, M + SPECIAL);
     for (int i = 0; i < M; i++) {
-        const double want = activate(act, (double)x[i]);
+        const double want = reference_activation(act, (double)x[i]);
         cr_assert(fabs((double)y[i] - want) <= allowed_error(act, (double)x[i], want) + rounding_error(w, want),
                   "%s activation %d at %g: %.9g, want %.9g", op_place_name(w->place), (int)act, (double)x[i], (double)y[i], want);
     }

@@ -1,4 +1,5 @@
 /* test_gemm_epilogue.c - bias, every activation, residual, count and the rows list of a product; recording it. */
+#include "activation_reference.h"
 #include "cpu_fixture.h"
 
 #include "base/half.h"
@@ -7,22 +8,6 @@
 #include <math.h>
 
 #define SEED 77u
-
-static double activate(hdl_activation act, double x)
-{
-    switch (act) {
-    case HDL_ACT_RELU:         return x > 0.0 ? x : 0.0;
-    case HDL_ACT_GELU_TANH:    return 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
-    case HDL_ACT_SWISH:        return x / (1.0 + exp(-x));
-    case HDL_ACT_GELU_ERF:     return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
-    case HDL_ACT_GELU_SIGMOID: return x / (1.0 + exp(-1.702 * x));
-    case HDL_ACT_TANH:         return tanh(x);
-    case HDL_ACT_SIGMOID:      return 1.0 / (1.0 + exp(-x));
-    case HDL_ACT_NONE:
-    case HDL_N_ACTIVATIONS:    break;
-    }
-    return x;
-}
 
 /* What an activation may be off by at x: some ulp of its value; GELU's 1 + f(x) cancels on the left, in any f32
  * form. */
@@ -49,7 +34,7 @@ static void check_activation(const cpu_variant *v, hdl_backend_device *device, h
     cr_assert(hdl__cpu_gemm(stream, &args) == HDL_OK);
     int bad = 0;
     for (int i = 0; i < M; ++i) {
-        const double want = activate(act, (double)x[i]), error = fabs((double)y[i] - want);
+        const double want = reference_activation(act, (double)x[i]), error = fabs((double)y[i] - want);
         if (!(error <= allowed_error(act, (double)x[i], want)) && bad++ < 3)
             cr_expect(false, "%s activation %d at %g: %.9g, double says %.9g", v->name, (int)act, (double)x[i],
                       (double)y[i], want);
@@ -131,7 +116,7 @@ static void check_everything(const cpu_variant *v, hdl_backend_device *device, h
             }
             double sum = (double)bias[n];
             for (int32_t k = 0; k < K; ++k) sum += (double)x[rows[m] * LDX + k] * (double)w[n * K + k];
-            const double want = activate(act, sum) + (double)residual[m * LDY + n];
+            const double want = reference_activation(act, sum) + (double)residual[m * LDY + n];
             cr_assert(fabs((double)got - want) < 1e-5, "%s compute %d activation %d row %d column %d: %g, want %g",
                       v->name, (int)compute, (int)act, m, n, (double)got, want);
         }

@@ -2,7 +2,7 @@
  * bench_gemm.c - how fast are the CPU's products: ours and oneDNN's, one thread, beside the measured peak of the
  * processor.
  *
- * Usage: bench_gemm [f32|bf16|int8] [plain|avx2|avx512]. Every figure is GFLOP/s (2 M N K a product) of the
+ * Usage: bench_gemm [f32|bf16|int8] [plain|avx2|avx512]; with --device on a GPU, see gemm_device.c. Every figure is GFLOP/s (2 M N K a product) of the
  * fastest of many runs; weights are in the cache when they fit. Time is the monotonic clock's: the thread's own
  * clock reads too little once in some ten thousand samples on virtual machines, and the fastest of many would
  * pick just those. The floor is the longer of two times: arithmetic at the measured peak, and one reading of the
@@ -11,6 +11,7 @@
  * measurement is then wrong.
  */
 #include "fma_peak.h"
+#include "gemm_device.h"
 
 #include <heddle/device.h>
 #include <heddle/gemm.h>
@@ -164,6 +165,8 @@ int main(int argc, char **argv)
 {
     hdl_compute compute = HDL_COMPUTE_F32;
     hdl_isa isa = HDL_ISA_AUTO;
+    for (int i = 1; i < argc; ++i)
+        if (strcmp(argv[i], "--device") == 0) return bench_gemm_device(argc, argv);
     for (int i = 1; i < argc; ++i) {
         if (strcmp(argv[i], "bf16") == 0) compute = HDL_COMPUTE_BF16;
         if (strcmp(argv[i], "int8") == 0) compute = HDL_COMPUTE_INT8;

@@ -3,6 +3,7 @@
 python3 bench/paper_estimate.py step --rows 512 --beam 4    one decode step, kernel by kernel
 python3 bench/paper_estimate.py encoder --sentences 136     one encoder pass with its source keys and values
 python3 bench/paper_estimate.py sum                         tokens a second and microseconds a step, beside the goals
+python3 bench/paper_estimate.py fusions                     what fewer launches would save in the step of one sentence
 python3 bench/paper_estimate.py check docs/performance.md   whether the page has the tables that this program prints
 
 The shape is base: 6+6 layers, E 512, F 2048, 8 heads, V 32000, post-norm, bf16; sources of 30 tokens, target position
@@ -32,7 +33,8 @@ COPY_SHARE = 0.85                           # of the copy's bandwidth that a ker
 NODE = 1.0                                  # us from one kernel of a recording to the next that waits for it
 READ = 0.3                                  # us of a read that the next one waits for: between L2 and memory
 VISIT = 400                                 # clocks of a warp for one row of a panel of logits: its chain of shuffles
-JOIN = 28                                   # instructions for each value that a warp offers to a list of best values
+JOIN = 28                                   # instructions for each value that a warp puts into a list of best values
+VOTE = 8                                    # and for each of the greatest values of lanes that a full panel is cut at
 SCHEDULERS = 4                              # of a multiprocessor, one instruction a clock each
 BUS, COPY = 50e9, 2.0                       # bytes/s of PCI Express; us of a copy of nothing
 WRITERS = {1: 1.0, 4: 1.5}                  # beams that wrote one position of the paths that live, by beam width
@@ -41,9 +43,10 @@ WRITERS = {1: 1.0, 4: 1.5}                  # beams that wrote one position of t
 CHUNK, STEP, FIXED, RESIDENT, STAGES = 256, 64, 1500, 8, 3
 TILES = ((16, 32, 8, 400, 192), (64, 32, 4, 450, 384), (64, 64, 1, 450, 512), (128, 128, 1, 1100, 1100))
 # kernels/logit_work.cu
-PANEL, WALK_BLOCKS, KEPT_BYTES, MERGE_THREADS = 128, 264, 64 << 20, 256
-PLAN_ROWS = 256                             # rows that the plan's one block takes at a time
-RATES = ((1, 1), (64, 1), (512, 1), (4096, 1), (4, 4), (64, 4), (512, 4), (4096, 4))    # rows, beam of `sum`
+PANEL, WALK_BLOCKS, MERGE_THREADS, PLAN_ROWS, WARP = 128, 264, 256, 256, 32
+KEPT_BYTES = (139 << 30) // 256             # a share of the device's memory
+RATES = ((1, 1), (64, 1), (512, 1), (1024, 1), (4096, 1), (4, 4), (64, 4), (512, 4), (1024, 4),
+         (4096, 4))                         # rows, beam of `sum`
 PASS_TOKENS = 4096                          # --batch-tokens of an encoder pass
 GOALS = {(4096, 1): 1e6, (4096, 4): 4e5}    # target tokens a second
 GOAL_STEP = 250                             # us of a step for one sentence
@@ -125,6 +128,14 @@ def walk_tile(rows):
     return tile, warps, max(tile * PANEL * STEP / 1024, (tile + PANEL) * STEP * BF16 / 32, 400)
 
 
+def first_panel(best):
+    """Instructions of a warp for the first panel of a list. At the best-th greatest of the lanes' greatest values, four a
+    lane, the panel is cut: so many of 128 random values are not below it."""
+    if best > WARP:
+        return PANEL * JOIN
+    return best * VOTE + PANEL * (1 - (1 - best / (WARP + 1)) ** (WARP / PANEL)) * JOIN
+
+
 def logit_kernels(rows, beam):
     best, panels = 2 * beam, ceil(V / PANEL)
     tile, warps, slab = walk_tile(rows)
@@ -133,13 +144,13 @@ def logit_kernels(rows, beam):
     blocks = ceil(tiles * splits / SMS)                     # of one multiprocessor
     own = ceil(min(rows, tile) / warps)                     # rows of a warp
     each = ceil(panels / splits)                            # panels of a block
-    fill = own * PANEL * JOIN * ceil(min(rows, warps) / SCHEDULERS)     # a list's first panel is offered whole
+    fill = own * first_panel(best) * ceil(min(rows, warps) / SCHEDULERS)
     clocks = FIXED + blocks * (each * (E / STEP * slab + own * VISIT) + fill)
     lists = rows * splits * best * (F32 + F32)
     data = BF16 * (V * E + rows * E) + F32 * V + rows * panels * 8 + lists
     walk = Kernel("logit_reduce: walk", 1, data, 2 * rows * V * E, TENSOR,
                   NODE + 2 * READ + max(clocks / CLOCK * 1e6, traffic(data)))
-    plan = row_kernel("logit_reduce: plan", 1, 1, 1, 1 + 3 * ceil(rows / PLAN_ROWS), rows * (128 + 32 + 48))
+    plan = row_kernel("logit_reduce: plan", 1, ceil(rows / PLAN_ROWS), 8, 4, rows * (128 + 32 + 48))
     merge = row_kernel("logit_reduce: merge", 1, rows, 2048 // MERGE_THREADS, 7,
                        rows * (panels * 8 + best * 8) + lists)
     kept = min(rows, KEPT_BYTES // (V * F32))
@@ -191,6 +202,29 @@ def encoder_kernels(sentences):
         norm(2 * LAYERS, M),
         product("gemm 2E x E (cross k, v)", LAYERS, M, 2 * E, E),
         row_kernel("cache_append", LAYERS, M, 16, 6, BF16 * 4 * M * E)]
+
+
+def print_fusions():
+    """One row, greedy. Gains: launches that go, less the reads that the kernel which takes their work over does more."""
+    step = {k.name: k for k in step_kernels(1, 1)}
+    whole = time_of(step.values())
+    narrow = gemm_cost((16, 8, 8, 400, (16 + 8) * STEP * BF16 // 32), 8, 1, E, F)
+    wide = step["gemm E x F"]
+    append, plan, norms = step["cache_append"], step["logit_reduce: plan"], step["norm"]
+    launches = sum(k.launches for k in step.values()) - 1           # without the line of copies
+    found = [
+        ("cache_append in attention over self pages: a block writes the key and value of its rows, then reads pages",
+         append.launches, append.launches * (append.expected - 2 * READ)),
+        ("norm in the product before it: the last block of a row tile, by a counter, norms its rows",
+         norms.launches, norms.launches * (norms.expected - 3 * READ)),
+        ("the plan in walk and merge: each reads the options of its rows itself", 1, plan.expected - 4 * READ),
+        ("a tile of 16 x 8 for E x F: 64 multiprocessors instead of 16 read its weights", 0,
+         wide.launches * (wide.expected - NODE - narrow / CLOCK * 1e6)),
+        ("each kernel begins while the one before it ends (programmatic dependent launch), at half the distance", 0,
+         launches * NODE / 2)]
+    lines = ["| change | launches saved | us saved | of the step |", "| --- | --- | --- | --- |"]
+    lines += [f"| {what} | {saved} | {figure(gain)} | {100 * gain / whole:.0f} % |" for what, saved, gain in found]
+    return lines
 
 
 def floor_of(kernels):
@@ -267,6 +301,7 @@ def parse(words):
     step.add_argument("--beam", type=int, default=1, choices=sorted(WRITERS), help="beams of a sentence (default: 1)")
     encoder = commands.add_parser("encoder", help="one encoder pass")
     encoder.add_argument("--sentences", type=positive, default=1, help=f"of {SOURCE} tokens each (default: 1)")
+    commands.add_parser("fusions", help="what fewer launches would save")
     commands.add_parser("sum", help="rates of whole translations, beside the goals")
     commands.add_parser("check", help="compare a page's tables with what this program prints").add_argument("page")
     return parser.parse_args(words)
@@ -275,7 +310,9 @@ def parse(words):
 def table_of(args):
     if args.command == "step":
         return print_kernels(step_kernels(args.rows, args.beam))
-    return print_kernels(encoder_kernels(args.sentences)) if args.command == "encoder" else print_sum()
+    if args.command == "encoder":
+        return print_kernels(encoder_kernels(args.sentences))
+    return print_fusions() if args.command == "fusions" else print_sum()
 
 
 def main():

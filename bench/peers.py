@@ -8,6 +8,7 @@ faster; memory is the peak of the run less that of an idle process (the package 
 """
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -52,8 +53,19 @@ class Bench:
         self.chosen = chosen
         self.python = chosen.venv / "bin" / "python"
         self.folder = tempfile.TemporaryDirectory()
-        if not (chosen.work / "base.ct2.int8").is_dir() or not (chosen.work / "shipped.ct2.int8").is_dir():
-            subprocess.run([self.python, HERE / "peers_models.py", chosen.work, chosen.model, chosen.text], check=True)
+        self.convert()
+
+    def convert(self):
+        """Both models for the peer; again when the shipped model, the text or the way has changed."""
+        made_from, state = self.chosen.work / "made-from.sha256", hashlib.sha256()
+        for path in [*sorted(self.chosen.model.iterdir()), self.chosen.text, HERE / "peers_models.py"]:
+            state.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+        if made_from.is_file() and made_from.read_text() == state.hexdigest():
+            return
+        made_from.unlink(missing_ok=True)
+        subprocess.run([self.python, HERE / "peers_models.py", self.chosen.work, self.chosen.model, self.chosen.text],
+                       check=True)
+        made_from.write_text(state.hexdigest())
 
     def tokens(self, model):
         """The token file of a model, cut for --quick."""

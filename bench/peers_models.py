@@ -2,28 +2,28 @@
 import json
 import random
 import sys
+from collections import namedtuple
 from pathlib import Path
 
-import sentencepiece
 import torch
 from transformers import MarianConfig, MarianMTModel
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "peers"))
-import ctranslate2_peer     # noqa: E402 (the path is set above)
-
-BASE_LAYERS, BASE_WIDTH, BASE_HEADS, BASE_FFN, BASE_WORDS = 6, 512, 8, 2048, 32000
+Shape = namedtuple("Shape", "layers width heads ffn words")
+BASE = Shape(6, 512, 8, 2048, 32000)
+TINY = Shape(1, 64, 2, 128, 300)    # for a trial without a GPU
 SEED = 11
 BASE_LINES = 64
 BASE_LENGTHS = (5, 45)      # source tokens of a line: like edited text
 
 
-def base_model(directory):
+def base_model(directory, shape=BASE):
     torch.manual_seed(SEED)
-    pad_id = BASE_WORDS
+    pad_id = shape.words
     model = MarianMTModel(MarianConfig(
-        encoder_layers=BASE_LAYERS, decoder_layers=BASE_LAYERS, d_model=BASE_WIDTH, encoder_attention_heads=BASE_HEADS,
-        decoder_attention_heads=BASE_HEADS, encoder_ffn_dim=BASE_FFN, decoder_ffn_dim=BASE_FFN,
+        encoder_layers=shape.layers, decoder_layers=shape.layers, d_model=shape.width,
+        encoder_attention_heads=shape.heads, decoder_attention_heads=shape.heads, encoder_ffn_dim=shape.ffn,
+        decoder_ffn_dim=shape.ffn,
         activation_function="relu", scale_embedding=True, vocab_size=pad_id + 1, decoder_vocab_size=pad_id + 1,
         max_position_embeddings=512, pad_token_id=pad_id, decoder_start_token_id=pad_id, eos_token_id=0,
         forced_eos_token_id=None, bos_token_id=None))
@@ -31,12 +31,15 @@ def base_model(directory):
         model.final_logits_bias[0, pad_id] = -1e4
         model.model.shared.weight[pad_id] = 0.0
     model.save_pretrained(directory)
-    words = ["</s>", "<unk>"] + [f"w{i}" for i in range(BASE_WORDS - 2)] + ["<pad>"]
+    words = ["</s>", "<unk>"] + [f"w{i}" for i in range(shape.words - 2)] + ["<pad>"]
     (directory / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     return words[2:-1]
 
 
 def prepare(out, shipped, text):
+    import sentencepiece
+    sys.path.insert(0, str(ROOT / "tests" / "peers"))
+    import ctranslate2_peer
     out.mkdir(parents=True, exist_ok=True)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(shipped / "source.spm"))
     lines = text.read_text(encoding="utf-8").split("\n")[:-1]

@@ -11,7 +11,6 @@
 #define MOST_ROWS 4096
 #define MOST_LINES 1000000
 #define MOST_RATE 1e6
-#define CUDA_ROWS 1024          /* a GPU is not busy with the translator's usual 128 */
 
 static const model_shape shapes[] = {
     {"tiny", 1, 1, 64, 128, 2, 301},         {"small", 4, 2, 256, 1024, 4, 8001},   {"base", 6, 6, 512, 2048, 8, 32000},
@@ -96,13 +95,19 @@ static int read_shape(const char *text, translate_options *o)
     return o->shape != NULL ? 1 : refuse("--shape", text, allowed);
 }
 
+/* cuda, cuda:N, cuda:N,N..., cuda:all; simt the same. What the list says of devices the translator checks. */
 static int read_device(translate_options *o)
 {
+    static const char *const kinds[] = {"cuda", "simt"};
     const char *d = o->device;
-    const int numbered = strncmp(d, "cuda:", 5) == 0 && d[5] != '\0' && strspn(d + 5, "0123456789") == strlen(d + 5);
     o->on_cpu = strcmp(d, "cpu") == 0;
-    if (o->on_cpu || numbered || strcmp(d, "cuda") == 0 || strcmp(d, "simt") == 0) return 1;
-    return refuse("--device", d, "cpu, cuda, cuda:N, simt");
+    o->small = strncmp(d, "simt", 4) == 0;
+    if (o->on_cpu) return 1;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const size_t n = strlen(kinds[i]);
+        if (strncmp(d, kinds[i], n) == 0 && (d[n] == '\0' || (d[n] == ':' && d[n + 1] != '\0'))) return 1;
+    }
+    return refuse("--device", d, "cpu, cuda, cuda:N, cuda:N,N, cuda:all, simt");
 }
 
 static int read_rate(const char *text, double *out)
@@ -141,16 +146,17 @@ static void set_defaults(const translate_options *o, given *g)
 int translate_options_read(int argc, char **argv, translate_options *out)
 {
     given g = {.beam = "1,4"};
-    *out = (translate_options){.model = "models/en-de", .text = "tests/data/en-de/test.en", .runs = RUNS};
+    static const char usual_model[] = "models/en-de";
+    *out = (translate_options){.model = usual_model, .text = "tests/data/en-de/test.en", .runs = RUNS};
     if (!read_words(argc, argv, out, &g)) return 0;
     out->times = out->device != NULL || out->lengths != NULL || g.lines != NULL || g.max_rows != NULL
                  || g.poisson != NULL;
     if (out->device == NULL) out->device = "cpu";
     if (!read_device(out)) return 0;
     set_defaults(out, &g);
-    if (strncmp(out->device, "cuda", 4) == 0) out->max_rows = CUDA_ROWS;
     if (g.poisson != NULL) out->runs = 1;
-    if (out->lengths != NULL && g.shape == NULL) return refuse("--lengths", out->lengths, "with --shape only");
+    if (out->lengths != NULL && g.shape == NULL && out->model == usual_model)
+        return refuse("--lengths", out->lengths, "with --shape or --model only");
     return read_numbers("--beam", g.beam, MOST_BEAM, out->beam, &out->n_beam)
            && read_numbers("--threads", g.threads, MOST_THREADS, out->threads, &out->n_threads)
            && read_computes(g.compute, out) && (g.shape == NULL || read_shape(g.shape, out))

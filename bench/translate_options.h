@@ -17,6 +17,7 @@ typedef struct translate_options {
     int                max_rows, runs;
     double             arrivals;        /* sentences a second; 0: all at once */
     int                on_cpu, times;   /* times 1: print steady rate, counts and latencies too */
+    int                small;   /* the device is the stand-in: its limits are measured on small sizes */
 } translate_options;
 
 /* 0: the line that says why is on stderr. */

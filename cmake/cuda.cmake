@@ -1,9 +1,11 @@
 # cuda.cmake - libheddle-cuda.so: kernels/*.cu by nvcc for sm_80 and sm_90a, with the runtime linked in, so that the
 # library loads on machines without a driver and says so. Other GPUs from compute capability 8.0 on take sm_80's PTX.
+# HEDDLE_CUDA_RELEASE adds sm_100 and its PTX.
 #
 # nvcc is called by rules of our own, not as a language of CMake: the same sources are C++ for the stand-in.
 
 option(HEDDLE_CUDA "Build the CUDA backend where nvcc is found" ON)
+option(HEDDLE_CUDA_RELEASE "Add code for sm_100 and its PTX, which newer GPUs translate: half as long again to build" OFF)
 
 set(cuda_missing)
 if(NOT HEDDLE_CUDA)
@@ -23,6 +25,8 @@ if(NOT cuda_missing)
   set(cuda_version "${CMAKE_MATCH_1}")
   if(NOT cuda_version OR cuda_version VERSION_LESS 12.0)
     set(cuda_missing "${HEDDLE_NVCC} is of CUDA \"${cuda_version}\"; sm_90a needs 12.0")
+  elseif(HEDDLE_CUDA_RELEASE AND cuda_version VERSION_LESS 12.8)
+    message(FATAL_ERROR "HEDDLE_CUDA_RELEASE: ${HEDDLE_NVCC} is of CUDA ${cuda_version}; sm_100 needs 12.8")
   endif()
 endif()
 if(NOT cuda_missing)
@@ -44,6 +48,8 @@ if(cuda_missing)
   return()
 endif()
 message(STATUS "heddle ${PROJECT_VERSION}: CUDA ON, ${HEDDLE_NVCC}")
+include(${PROJECT_SOURCE_DIR}/cmake/cublaslt.cmake)
+heddle_choose_cublaslt(cuda_sources ${cuda_bin}/../include)
 
 # Contraction is off as on the CPU: where a fused product is wanted the code says fmaf. -lineinfo costs nothing at run
 # time and gives profilers and compute-sanitizer the source line; it triples the device code, which is kept compressed.
@@ -51,6 +57,9 @@ set(cuda_flags -std=c++17 -O3 -fmad=false -lineinfo --expt-relaxed-constexpr -I$
   -gencode arch=compute_80,code=[sm_80,compute_80] -gencode arch=compute_90a,code=sm_90a
   -Xptxas -v,-warn-spills -Xfatbin -compress-all
   -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-format-truncation)
+if(HEDDLE_CUDA_RELEASE)
+  list(APPEND cuda_flags -gencode arch=compute_100,code=[sm_100,compute_100])
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND cuda_flags -ccbin ${CMAKE_CXX_COMPILER})
 endif()

@@ -45,9 +45,11 @@ target_compile_definitions(simt_needs INTERFACE HDL_SIMT=1)
 file(GLOB simt_sources CONFIGURE_DEPENDS ${simt_folder}/*.cc ${simt_folder}/*.S)
 list(FILTER simt_sources EXCLUDE REGEX "/simt_(core|runtime)_check[^/]*\\.cc$")
 add_library(simt_core OBJECT ${simt_sources})
-target_link_libraries(simt_core PRIVATE heddle_flags simt_needs)
-# Every load of a kernel ends in these files, so they are optimised in every build.
-target_compile_options(simt_core PRIVATE -g -O2)
+# Every load of a kernel ends in these files, so they are optimised in every build; their lines are not asked for. Linked last, these
+# flags come behind those of an instrumented build, which they take back.
+add_library(simt_core_flags INTERFACE)
+target_compile_options(simt_core_flags INTERFACE -g -O2 $<$<BOOL:${HEDDLE_COVERAGE}>:-fno-profile-arcs;-fno-test-coverage>)
+target_link_libraries(simt_core PRIVATE heddle_flags simt_needs simt_core_flags)
 
 # ---- code of the device ----------------------------------------------------------------------------------------------
 
@@ -69,8 +71,12 @@ if(simt_has_fma)
 endif()
 
 # Device code under an address sanitizer: the race detector already checks every access of a kernel, the sanitizer the rest.
-# Counting lines makes accesses of its own that are no part of a kernel, so a coverage build does not watch the kernels.
+# Counting lines makes accesses of its own that are no part of a kernel, so a coverage build does not watch the kernels. It does
+# not optimise them either: an optimiser drops lines (a return, a continue) from what gcov counts. Kernels run one at a time, their
+# threads being fibers, so plain counters do.
 file(GLOB simt_kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*.cu)
+include(${PROJECT_SOURCE_DIR}/cmake/cublaslt.cmake)
+heddle_choose_cublaslt(simt_kernels ${HEDDLE_CUDA_INCLUDE_DIR})
 set(simt_library_sources $<TARGET_OBJECTS:simt_core>)
 if(simt_kernels)
   set_source_files_properties(${simt_kernels} PROPERTIES LANGUAGE CXX)
@@ -78,7 +84,7 @@ if(simt_kernels)
   target_link_libraries(simt_kernels PRIVATE simt_needs)
   target_compile_options(simt_kernels PRIVATE ${simt_device_flags})
   if(HEDDLE_COVERAGE)
-    target_compile_options(simt_kernels PRIVATE --coverage -O1 -fprofile-update=atomic)
+    target_compile_options(simt_kernels PRIVATE --coverage -O0)
   else()
     target_compile_options(simt_kernels PRIVATE ${simt_watch_flags})
   endif()
@@ -94,6 +100,21 @@ target_link_libraries(heddle_simt PRIVATE heddle_flags ${simt_backtrace} Threads
 target_link_options(heddle_simt PRIVATE -Wl,--version-script=${simt_folder}/simt.map)
 if(NOT HEDDLE_SANITIZE AND NOT HEDDLE_FUZZ)
   target_link_options(heddle_simt PRIVATE -Wl,--no-undefined)
+endif()
+
+# ---- doubles of optional libraries, for tests: tests/cublaslt/NAME/libcublasLt.so.13 ------------------------------------
+
+if(HEDDLE_CUBLASLT AND EXISTS ${HEDDLE_CUDA_INCLUDE_DIR}/cublasLt.h)
+  foreach(name IN ITEMS sound drifts places second splits skips empty no_symbol no_start old breaks)
+    string(TOUPPER FAKE_${name} kind)
+    add_library(fake_cublaslt_${name} MODULE ${PROJECT_SOURCE_DIR}/tests/doubles/fake_cublaslt.c)
+    set_target_properties(fake_cublaslt_${name} PROPERTIES OUTPUT_NAME cublasLt SUFFIX .so.13 C_VISIBILITY_PRESET default
+      LIBRARY_OUTPUT_DIRECTORY ${tests_output}/cublaslt/${name})
+    target_compile_definitions(fake_cublaslt_${name} PRIVATE FAKE=${kind} BUILDS_${kind})
+    target_include_directories(fake_cublaslt_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/host)
+    target_include_directories(fake_cublaslt_${name} SYSTEM PRIVATE ${HEDDLE_CUDA_INCLUDE_DIR})
+    target_link_libraries(fake_cublaslt_${name} PRIVATE heddle_flags simt_core_flags heddle_simt)
+  endforeach()
 endif()
 
 # ---- its tests -------------------------------------------------------------------------------------------------------
@@ -120,3 +141,14 @@ foreach(name IN ITEMS simt_core_check simt_runtime_check)
 endforeach()
 file(GLOB simt_mutant_sources CONFIGURE_DEPENDS ${simt_folder}/mutants/*.cc)
 heddle_add_simt_program(simt_mutants ${simt_mutant_sources})
+
+# ---- doubles of NCCL: tests/nccl/VARIANT/libnccl.so.2, one for each way in which it can meet the backend -------------
+foreach(variant IN ITEMS works init_fails broadcast_fails no_broadcast no_version old)
+  string(TOUPPER ${variant} upper)
+  add_library(nccl_${variant} MODULE ${PROJECT_SOURCE_DIR}/tests/doubles/fake_nccl.c)
+  set_target_properties(nccl_${variant} PROPERTIES PREFIX lib SUFFIX .so.2 OUTPUT_NAME nccl
+    LIBRARY_OUTPUT_DIRECTORY ${tests_output}/nccl/${variant})
+  target_include_directories(nccl_${variant} PRIVATE ${simt_folder})
+  target_compile_definitions(nccl_${variant} PRIVATE FAKE_${upper})
+  target_link_libraries(nccl_${variant} PRIVATE heddle_flags simt_core_flags heddle_simt)
+endforeach()

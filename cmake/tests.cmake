@@ -116,8 +116,8 @@ if(NOT HEDDLE_SANITIZE MATCHES "thread")
   endforeach()
 endif()
 
-# These look at the text of the tree, so one build runs them: label static.
-foreach(script IN ITEMS check_style run/style_selftest)
+# These look at the text of the tree, or at text of their own, so one build runs them: label static.
+foreach(script IN ITEMS check_style run/style_selftest run/kernel_lines_selftest)
   get_filename_component(name ${script} NAME_WE)
   heddle_register(${name} static ${PROJECT_SOURCE_DIR}/tests/${script}.sh)
 endforeach()

@@ -6,11 +6,13 @@
  * Source     docs/architecture.md, "backends".
  *
  * Mapping    Entries live in the file of their op or object; this one names them.
- * Numerics   Hidden rows are f32 under compute f32, bf16 under bf16, f16 under f16.
+ * Numerics   Hidden rows are f32 under compute f32, bf16 under bf16 and int8, f16 under f16.
  * Bound      None.
  */
 #include "backend_name.cuh"
 #include "device.cuh"
+#include "group.cuh"
+#include "library.cuh"
 #include "ops.cuh"
 
 namespace hdl {
@@ -20,7 +22,12 @@ constexpr int32_t kLag = 1;         // the host looks at a step's outcome while 
 
 hdl_dtype act_dtype(hdl_compute compute)
 {
-    return compute == HDL_COMPUTE_BF16 ? HDL_BF16 : compute == HDL_COMPUTE_F16 ? HDL_F16 : HDL_F32;
+    switch (compute) {
+    case HDL_COMPUTE_BF16:
+    case HDL_COMPUTE_INT8: return HDL_BF16;
+    case HDL_COMPUTE_F16:  return HDL_F16;
+    default:               return HDL_F32;
+    }
 }
 
 hdl_backend make_table()
@@ -31,6 +38,7 @@ hdl_backend make_table()
     t.name            = kBackendName;
     t.kind            = kBackendKind;
     t.lag             = kLag;
+    t.usual_rows      = kUsualRows;
     t.act_dtypes      = 1u << HDL_F32 | 1u << HDL_BF16 | 1u << HDL_F16;
     t.act_dtype       = act_dtype;
     t.open            = device_open;
@@ -56,6 +64,9 @@ hdl_backend make_table()
     t.record_end      = record_end;
     t.replay          = graph_replay;
     t.graph_close     = graph_close;
+    t.range_begin     = range_begin;
+    t.range_end       = range_end;
+    t.graph_launches  = graph_launches;
     t.pack            = op_pack;
     t.weight_close    = op_weight_close;
     t.weight_bytes    = op_weight_bytes;
@@ -77,6 +88,15 @@ hdl_backend make_table()
     t.beam_step       = op_beam_step;
     t.token_logprobs  = op_token_logprobs;
     t.scatter_words   = op_scatter_words;
+    t.stamp           = op_stamp;
+    t.libraries       = library_list;
+    t.count           = device_count;
+    t.group_open      = group_open;
+    t.group_close     = group_close;
+    t.group_way       = group_way;
+    t.group_broadcast = group_broadcast;
+    t.group_weight    = group_weight;
+    t.group_embedding = group_embedding;
     return t;
 }
 

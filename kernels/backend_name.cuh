@@ -9,9 +9,11 @@ namespace hdl {
 #ifdef HDL_SIMT
 constexpr char            kBackendName[] = "simt";
 constexpr hdl_device_kind kBackendKind   = HDL_DEVICE_SIMT;
+constexpr int32_t         kUsualRows     = 0;
 #else
 constexpr char            kBackendName[] = "cuda";
 constexpr hdl_device_kind kBackendKind   = HDL_DEVICE_CUDA;
+constexpr int32_t         kUsualRows     = 1024;     // docs/performance.md, "How many rows"
 #endif
 
 }  // namespace hdl

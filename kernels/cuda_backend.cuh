@@ -8,7 +8,11 @@
 #include <cuda_runtime.h>
 #include <heddle/backend.h>
 
-constexpr int kDescriptionBytes = 160;
+constexpr int kDescriptionBytes = 192;
+
+namespace hdl {
+struct ProductLibrary;                               // gemm_library.cuh
+}
 
 struct hdl_backend_device {
     int                     index;              // CUDA's number of the device
@@ -20,6 +24,8 @@ struct hdl_backend_device {
     size_t                  max_shared_bytes;   // of one block, after the attribute is raised
     uint64_t                memory_bytes;
     char                    description[kDescriptionBytes];
+    char                   *library_dir;        // of the options, or nullptr: where optional libraries are looked for first
+    hdl::ProductLibrary    *products;           // cuBLASLt, where the caller asked for it; nullptr: ours
 };
 
 struct hdl_retired_scratch {                    // outgrown; recordings may still name it
@@ -36,6 +42,8 @@ struct hdl_backend_stream {
     size_t               scratch_bytes;
     hdl_stream_limits    limits;                // what the scratch was made for
     hdl_retired_scratch *retired;               // freed with the stream
+    uint64_t             launches;              // kernels queued or recorded since it was made
+    uint64_t             recorded_from;         // of these, when the recording that is being made began
 };
 
 namespace hdl {
@@ -71,7 +79,7 @@ inline size_t dtype_bytes(hdl_dtype dtype) { return dtype == HDL_F32 ? 4 : dtype
 
 // Bytes of scratch that the ops of one author's files need for these limits; the largest is what a stream gets.
 size_t gemm_scratch_bytes(const hdl_stream_limits &limits);
-size_t logit_scratch_bytes(const hdl_stream_limits &limits);
+size_t logit_scratch_bytes(const hdl_backend_device *device, const hdl_stream_limits &limits);
 size_t attention_scratch_bytes(const hdl_stream_limits &limits);
 
 // Function attributes (shared memory past 48 KiB), set once when the device is opened, so that no op sets any.

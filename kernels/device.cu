@@ -11,6 +11,7 @@
  */
 #include "backend_name.cuh"
 #include "device.cuh"
+#include "gemm_library.cuh"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,6 +101,18 @@ hdl_status prepare(hdl_backend_device *device)
     return status;
 }
 
+// The caller's text need not outlive the call.
+hdl_status keep_library_dir(hdl_backend_device *device, const char *library_dir)
+{
+    if (library_dir == nullptr) return HDL_OK;
+    const size_t bytes  = strlen(library_dir) + 1;
+    device->library_dir = static_cast<char *>(device->host->alloc(bytes));
+    if (device->library_dir == nullptr)
+        return fail(device, HDL_ENOMEM, "%s: no memory for the name of a folder", kBackendName);
+    memcpy(device->library_dir, library_dir, bytes);
+    return HDL_OK;
+}
+
 hdl_status out_of_memory(hdl_backend_device *device, const char *what, size_t bytes)
 {
     size_t available = 0, total = 0;
@@ -113,7 +126,8 @@ hdl_status out_of_memory(hdl_backend_device *device, const char *what, size_t by
 DeviceScope::DeviceScope(const hdl_backend_device *device) : former_(-1)
 {
     int current = -1;
-    if (cudaGetDevice(&current) != cudaSuccess || current == device->index) return;
+    if (cudaGetDevice(&current) != cudaSuccess) current = -1;      // the error of another device, which is lost
+    if (current == device->index) return;
     if (cudaSetDevice(device->index) == cudaSuccess) former_ = current;
 }
 
@@ -204,6 +218,14 @@ void pinned_free(hdl_backend_device *device, void *block, size_t bytes)
     else (void)cudaFreeHost(block);
 }
 
+hdl_status device_count(const hdl_backend_host *host, int32_t *n)
+{
+    int count = 0;
+    const hdl_status status = count_devices(host, &count);
+    *n = count;
+    return status;
+}
+
 hdl_status device_open(int index, const hdl_device_options *options, const hdl_backend_host *host,
                        hdl_backend_device **device)
 {
@@ -218,7 +240,10 @@ hdl_status device_open(int index, const hdl_device_options *options, const hdl_b
     made->index = index;
     made->host  = host;
     if (options != nullptr && options->hooks != nullptr) made->hooks = *options->hooks;
-    const hdl_status status = prepare(made);
+    hdl_status status = options != nullptr ? keep_library_dir(made, options->library_dir) : HDL_OK;
+    if (status == HDL_OK) status = prepare(made);
+    if (status == HDL_OK && options != nullptr && options->products == HDL_PRODUCTS_CUBLASLT)
+        status = product_library_open(made);
     if (status == HDL_OK) *device = made;
     else device_close(made);
     return status;
@@ -229,6 +254,8 @@ void device_close(hdl_backend_device *device)
     if (device == nullptr) return;
     const DeviceScope scope(device);
     if (device->setup != nullptr) (void)cudaStreamDestroy(device->setup);
+    product_library_close(device);
+    device->host->free(device->library_dir);
     device->host->free(device);
 }
 
@@ -240,6 +267,7 @@ hdl_status device_describe(const hdl_backend_device *device, hdl_device_info *in
     info->index        = device->index;
     info->native_bf16  = 1;
     info->memory_bytes = device->memory_bytes;
+    product_library_describe(device, info);
     return HDL_OK;
 }
 

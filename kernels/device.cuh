@@ -9,6 +9,7 @@ namespace hdl {
 // device.cu
 hdl_status device_open(int index, const hdl_device_options *, const hdl_backend_host *, hdl_backend_device **);
 void       device_close(hdl_backend_device *);
+hdl_status device_count(const hdl_backend_host *, int32_t *n);
 hdl_status device_describe(const hdl_backend_device *, hdl_device_info *);
 hdl_status pinned_alloc(hdl_backend_device *, size_t bytes, void **);
 void       pinned_free(hdl_backend_device *, void *, size_t bytes);
@@ -32,5 +33,10 @@ hdl_status record_begin(hdl_backend_stream *);
 hdl_status record_end(hdl_backend_stream *, hdl_backend_graph **);
 hdl_status graph_replay(hdl_backend_stream *, hdl_backend_graph *);
 void       graph_close(hdl_backend_graph *);
+
+// profiler_ranges.cu
+void range_begin(const char *name);
+void range_end();
+uint64_t   graph_launches(const hdl_backend_graph *);
 
 }  // namespace hdl

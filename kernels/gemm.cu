@@ -10,7 +10,7 @@
  *            f16 is infinite, as IEEE 754 has it.
  * Bound      Rounding: 6 bytes an input.
  */
-#include "gemm_weight.cuh"
+#include "gemm_library.cuh"
 #include "launch.cuh"
 #include "ops.cuh"
 #include "vec.cuh"
@@ -40,6 +40,11 @@ gemm_round_kernel(const GemmInput in, const int32_t *count, const int32_t M, con
 
 int32_t rounded_ld(int32_t K) { return (K + kInputs - 1) / kInputs * kInputs; }
 
+size_t rounded_rows_bytes(int32_t M, int32_t K)
+{
+    return static_cast<size_t>(M) * static_cast<size_t>(rounded_ld(K)) * sizeof(__half);
+}
+
 // Rows of f32 as Element [M, rounded_ld(K)] at `to`, which become the input.
 template <class Element>
 hdl_status round_rows(hdl_backend_stream *stream, const char *op, GemmInput *input, const int32_t *count, int32_t M,
@@ -57,13 +62,30 @@ hdl_status round_rows(hdl_backend_stream *stream, const char *op, GemmInput *inp
     return status;
 }
 
-const char *dtype_word(hdl_dtype dtype) { return dtype == HDL_F32 ? "f32" : dtype == HDL_BF16 ? "bf16" : "f16"; }
+const char *dtype_word(hdl_dtype dtype)
+{
+    return dtype == HDL_F32 ? "f32" : dtype == HDL_BF16 ? "bf16" : dtype == HDL_F16 ? "f16" : "int8";
+}
 
 }  // namespace
 
-size_t rounded_rows_bytes(int32_t M, int32_t K)
+size_t prepared_rows_bytes(int32_t M, int32_t K)
 {
-    return static_cast<size_t>(M) * static_cast<size_t>(rounded_ld(K)) * sizeof(__half);
+    const size_t rounded = rounded_rows_bytes(M, K), quantised = quantised_rows_bytes(M, K);
+    return rounded > quantised ? rounded : quantised;
+}
+
+hdl_status plain_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
+                       const int32_t *rows, hdl_dtype act_dtype, GemmInput *input)
+{
+    const hdl_dtype row = row_dtype(w);
+    if (act_dtype != HDL_F32 && act_dtype != row)
+        return fail(stream->device, HDL_EDTYPE, "%s: act_dtype = %s, weights packed for %s take f32%s%s", op,
+                    dtype_word(act_dtype), dtype_word(w->dtype), row == HDL_F32 ? "" : " and ",
+                    row == HDL_F32 ? "" : dtype_word(row));
+    const bool vector = act_dtype == HDL_F32 ? is_vector<float>(x, ldx) : is_vector<__half>(x, ldx);
+    *input = {x, ldx, rows, w->data, w->ld, w->N, w->K, vector, nullptr, w->unscale};
+    return HDL_OK;
 }
 
 hdl_status prepare_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
@@ -71,18 +93,14 @@ hdl_status prepare_input(hdl_backend_stream *stream, const char *op, const hdl_w
                          GemmInput *input, size_t *used)
 {
     *used = 0;
-    if (act_dtype != HDL_F32 && act_dtype != w->dtype)
-        return fail(stream->device, HDL_EDTYPE, "%s: act_dtype = %s, weights packed for %s take f32%s%s", op,
-                    dtype_word(act_dtype), dtype_word(w->dtype), w->dtype == HDL_F32 ? "" : " and ",
-                    w->dtype == HDL_F32 ? "" : dtype_word(w->dtype));
-    const bool vector = act_dtype == HDL_F32 ? is_vector<float>(x, ldx) : is_vector<__half>(x, ldx);
-    *input = {x, ldx, rows, w->data, w->ld, w->N, w->K, vector};
-    if (act_dtype == w->dtype) return HDL_OK;
+    hdl_status status = plain_input(stream, op, w, x, ldx, rows, act_dtype, input);
+    if (status != HDL_OK || act_dtype == w->dtype) return status;
     void *to = nullptr;
-    const size_t bytes = rounded_rows_bytes(M, w->K);
-    const hdl_status status = scratch(stream, op, bytes, &to);
+    const size_t bytes = w->dtype == HDL_I8 ? quantised_rows_bytes(M, w->K) : rounded_rows_bytes(M, w->K);
+    status = scratch(stream, op, bytes, &to);
     if (status != HDL_OK) return status;
     *used = bytes;
+    if (w->dtype == HDL_I8) return quantise_input(stream, op, act_dtype, count, M, to, input);
     return w->dtype == HDL_F16 ? round_rows<__half>(stream, op, input, count, M, to)
                                : round_rows<__nv_bfloat16>(stream, op, input, count, M, to);
 }
@@ -92,20 +110,32 @@ hdl_status op_gemm(hdl_backend_stream *stream, const hdl_gemm_args *args)
     if (args->M == 0) return HDL_OK;
     GemmInput input;
     size_t used = 0;
+    if (args->w->dtype == HDL_I8 && gemm_int8_is_few(stream->device, args->M, args->N, args->K)) {
+        const hdl_status taken = plain_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->act_dtype,
+                                             &input);
+        return taken == HDL_OK ? gemm_int8_few(stream, args, input) : taken;
+    }
     const hdl_status status = prepare_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->count,
                                             args->M, args->act_dtype, &input, &used);
     if (status != HDL_OK) return status;
-    if (args->w->dtype == HDL_F16) return gemm_f16(stream, args, input);
-    return args->w->dtype == HDL_BF16 ? gemm_bf16(stream, args, input) : gemm_f32(stream, args, input);
+    if (args->w->plan != nullptr) return gemm_library(stream, args, input, used);
+    switch (args->w->dtype) {
+    case HDL_BF16: return gemm_bf16(stream, args, input);
+    case HDL_F16:  return gemm_f16(stream, args, input);
+    case HDL_I8:   return gemm_int8(stream, args, input);
+    default:       return gemm_f32(stream, args, input);
+    }
 }
 
-size_t gemm_scratch_bytes(const hdl_stream_limits &limits) { return rounded_rows_bytes(limits.M, limits.K); }
+size_t gemm_scratch_bytes(const hdl_stream_limits &limits) { return prepared_rows_bytes(limits.M, limits.K); }
 
 hdl_status gemm_prepare(hdl_backend_device *device)
 {
     hdl_status status = gemm_f32_prepare(device);
     if (status == HDL_OK) status = gemm_bf16_prepare(device);
-    return status == HDL_OK ? gemm_f16_prepare(device) : status;
+    if (status == HDL_OK) status = gemm_f16_prepare(device);
+    if (status == HDL_OK) status = gemm_int8_prepare(device);
+    return status == HDL_OK ? gemm_int8_few_prepare(device) : status;
 }
 
 }  // namespace hdl

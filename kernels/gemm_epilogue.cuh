@@ -77,7 +77,7 @@ __device__ __forceinline__ void finish_outputs(const GemmOutput &out, int m, int
 }
 
 // Rows m0 .. of y below `live` from the tile's sums [kTileM, kLd]; all threads of the block share the work. Act is f32
-// or the element of the weights: prepare_input lets nothing else through.
+// or what goes with the weights (Tile::Row): prepare_input lets nothing else through.
 template <class Tile>
 __device__ __forceinline__ void finish_tile(const GemmOutput &out, int m0, int live, int n0, const float *sums)
 {
@@ -88,7 +88,7 @@ __device__ __forceinline__ void finish_tile(const GemmOutput &out, int m0, int l
         float sum[kOutputs];
         load_vec(sums + row * Tile::kLd + n, sum);
         if (out.act_dtype == HDL_F32) finish_outputs<float>(out, m0 + row, n0 + n, sum);
-        else finish_outputs<typename Tile::Element>(out, m0 + row, n0 + n, sum);
+        else finish_outputs<typename Tile::Row>(out, m0 + row, n0 + n, sum);
     }
 }
 

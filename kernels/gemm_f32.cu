@@ -22,9 +22,11 @@ constexpr int kThreads = 256;
 
 using Launch = hdl_status (*)(hdl_backend_stream *, const hdl_gemm_args *, const GemmInput &, int groups);
 
+constexpr int kCostStep = 64;                        // inputs that the costs below are of
+
 template <class Tile> constexpr hdl_gemm_tile describe(int latency, int work)
 {
-    return {Tile::kTileM, Tile::kTileN, 1, latency, work,
+    return {Tile::kTileM, Tile::kTileN, kCostStep, kChunkK, 1, 0, latency, work,
             static_cast<size_t>(Tile::kStages) * Tile::kSlab * sizeof(float),
             static_cast<size_t>(Tile::kTileM) * Tile::kLd * sizeof(float)};
 }

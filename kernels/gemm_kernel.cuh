@@ -18,7 +18,7 @@ template <class Tile> size_t tile_shared_bytes(int groups)
 }
 
 template <class Tile, int kMaxThreads>
-__global__ void __launch_bounds__(kMaxThreads)
+__global__ void __launch_bounds__(kMaxThreads, Tile::kMinBlocks)
 gemm_tile_kernel(const GemmInput in, const GemmOutput out, const int32_t *count, const int32_t M)
 {
     const int live = live_rows(count, M);

@@ -1,5 +1,6 @@
 /*
- * gemm_mma.cuh - the tiles of 16-bit products, their costs and the choice; gemm_bf16.cu and gemm_f16.cu instantiate it.
+ * gemm_mma.cuh - the tiles of products by mma, their costs and the choice; gemm_bf16.cu, gemm_f16.cu and gemm_int8.cu
+ * instantiate it.
  */
 #pragma once
 #include "gemm_kernel.cuh"
@@ -14,7 +15,7 @@ using Launch = hdl_status (*)(hdl_backend_stream *, const hdl_gemm_args *, const
 
 template <class Tile> constexpr hdl_gemm_tile describe(int max_groups, int latency, int work)
 {
-    return {Tile::kTileM, Tile::kTileN, max_groups, latency, work,
+    return {Tile::kTileM, Tile::kTileN, Tile::kStep, Tile::kChunk, max_groups, 0, latency, work,
             static_cast<size_t>(Tile::kStages) * Tile::kSlab * sizeof(typename Tile::Element)
                 + Tile::kSums * sizeof(float),
             static_cast<size_t>(Tile::kTileM) * Tile::kLd * sizeof(float)};
@@ -26,7 +27,8 @@ template <class Element> using Square = TileMma<Element, 64, 64>;
 template <class Element> using Large  = TileMma<Element, 128, 128>;
 
 // Latency: two slabs under way hide half of the L2's, and four rounds of ldmatrix and mma follow each other. Work: the
-// longer of 1024 multiply-adds and 32 copied bytes a clock (what the L2 gives each of 132 multiprocessors).
+// longer of 1024 multiply-adds (2048 of int8) and 32 copied bytes a clock (what the L2 gives each of 132
+// multiprocessors). A slab of int8 has twice the inputs in as many bytes and rounds, so its costs are the same.
 template <class Element>
 constexpr hdl_gemm_tile kTiles[] = {describe<Few<Element>>(8, 400, 192), describe<Narrow<Element>>(4, 450, 384),
                                     describe<Square<Element>>(1, 450, 512), describe<Large<Element>>(1, 1100, 1100)};
@@ -44,10 +46,15 @@ template <class Tile> hdl_status prepare(hdl_backend_device *device, int max_gro
 }
 
 template <class Element>
+hdl_gemm_choice choose_mma(const hdl_backend_device *device, int32_t M, int32_t N, int32_t K)
+{
+    return hdl_gemm_choose(kTiles<Element>, kTileCount<Element>, M, N, K, device->sm_count, device->max_shared_bytes);
+}
+
+template <class Element>
 hdl_status gemm_mma(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input)
 {
-    const hdl_gemm_choice choice = hdl_gemm_choose(kTiles<Element>, kTileCount<Element>, args->M, args->N, args->K,
-                                                   stream->device->sm_count, stream->device->max_shared_bytes);
+    const hdl_gemm_choice choice = choose_mma<Element>(stream->device, args->M, args->N, args->K);
     return kLaunches<Element>[choice.tile](stream, args, input, choice.groups);
 }
 

@@ -16,6 +16,8 @@ namespace hdl {
 
 template <int kRows, int kColumns> struct TileF32 {
     using Element = float;                           // of rows and weights
+    using Row     = float;                           // of results
+    static constexpr int kMinBlocks = 0;             // of a multiprocessor: left to the compiler
     static constexpr int kTileM    = kRows, kTileN = kColumns;
     static constexpr int kThreads  = 256;
     static constexpr int kStep     = 32;

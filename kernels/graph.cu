@@ -1,7 +1,8 @@
 /*
  * graph.cu - recordings: a stretch of a stream captured as a CUDA graph, launched again by one call.
  *
- * Contract   include/heddle/device.h, hdl_record_*; backend.h: record_begin, record_end, replay, graph_close.
+ * Contract   include/heddle/device.h, hdl_record_*; backend.h: record_begin, record_end, replay, graph_close,
+ *            graph_launches.
  * Reference  host/cpu/cpu_record.c; tests/test_cuda_device.c.
  * Source     CUDA Runtime API, "Graph Management", "Stream Management" (capture).
  *
@@ -17,6 +18,7 @@ struct hdl_backend_graph {
     hdl_backend_stream *maker;
     cudaGraphExec_t     ready;
     cudaEvent_t         turn;       // hands the scratch from stream to stream
+    uint64_t            launches;   // kernels that one replay starts
 };
 
 namespace hdl {
@@ -34,6 +36,7 @@ cudaError_t order(hdl_backend_graph *graph, cudaStream_t earlier, cudaStream_t l
 hdl_status record_begin(hdl_backend_stream *stream)
 {
     const DeviceScope scope(stream->device);
+    stream->recorded_from = stream->launches;
     // thread-local: what other threads do meanwhile, allocations among it, is theirs
     return check(stream->device, cudaStreamBeginCapture(stream->native, cudaStreamCaptureModeThreadLocal),
                  "record begin");
@@ -50,8 +53,9 @@ hdl_status record_end(hdl_backend_stream *stream, hdl_backend_graph **graph)
     if (made == nullptr) {
         status = fail(device, HDL_ENOMEM, "record end: no memory for its header");
     } else {
-        made->maker = stream;
-        status      = check(device, cudaGraphInstantiate(&made->ready, captured, 0), "record end");
+        made->maker    = stream;
+        made->launches = stream->launches - stream->recorded_from;
+        status         = check(device, cudaGraphInstantiate(&made->ready, captured, 0), "record end");
     }
     if (status == HDL_OK)
         status = check(device, cudaEventCreateWithFlags(&made->turn, cudaEventDisableTiming), "record end");
@@ -71,6 +75,8 @@ hdl_status graph_replay(hdl_backend_stream *stream, hdl_backend_graph *graph)
     if (error == cudaSuccess && away) error = order(graph, stream->native, maker);
     return check(stream->device, error, "replay");
 }
+
+uint64_t graph_launches(const hdl_backend_graph *graph) { return graph->launches; }
 
 void graph_close(hdl_backend_graph *graph)
 {

@@ -8,7 +8,8 @@
 
 namespace hdl {
 
-// Queues one kernel; arguments are converted to the parameters' types. `op` opens the line of detail on failure.
+// Queues one kernel and counts it; arguments are converted to the parameters' types. `op` opens the line of detail on
+// failure.
 template <class... P, class... A>
 hdl_status launch(hdl_backend_stream *stream, const char *op, void (*kernel)(P...), dim3 grid, dim3 block,
                   size_t shared_bytes, A &&...args)
@@ -20,6 +21,7 @@ hdl_status launch(hdl_backend_stream *stream, const char *op, void (*kernel)(P..
     config.blockDim           = block;
     config.dynamicSmemBytes   = shared_bytes;
     config.stream             = stream->native;
+    ++stream->launches;
     return check(stream->device, cudaLaunchKernelEx(&config, kernel, static_cast<A &&>(args)...), op);
 }
 

@@ -49,24 +49,49 @@ __device__ __forceinline__ int rank_in(const BestList &list, float value)
     return low;
 }
 
+// The greatest value that `count` lanes, at most all, reach with theirs: what is below it does not belong to the warp's
+// best `count` values. One vote for each value that is passed; lanes with equal values are passed together.
+__device__ __forceinline__ float value_reached(float own, int count)
+{
+    uint32_t key = order_key(own), passing = 0;      // no value has the key 0: it stands for a lane that was passed
+    for (int passed = 0; passed < count;) {
+        passing = __reduce_max_sync(kAllLanes, key);
+        passed += __popc(__ballot_sync(kAllLanes, key == passing));
+        if (key == passing) key = 0;
+    }
+    return value_of_key(passing);
+}
+
 // Puts in those of the warp's values that are above the bar: lane l brings value[j], id[j] as number j * 32 + l, ids
-// ascending by number and above those of the list. Every entry counts who goes before it, and moves once.
+// ascending by number and above those of the list. Every entry counts who goes before it, and moves once; so that not
+// all values of a first panel have to be counted, those that cannot stay are left out before.
 template <int kOwn>
 __device__ __forceinline__ void best_merge(BestList &list, const float (&value)[kOwn], const int32_t (&id)[kOwn])
 {
     const int lane = threadIdx.x % kWarp;
-    unsigned  above[kOwn], any = 0;
+    unsigned  above[kOwn];
     int       joining = 0, place[kOwn], old_place[kListParts];
-    float     old_value[kListParts];
+    float     own = -INFINITY, old_value[kListParts];
     int32_t   old_id[kListParts];
 #pragma unroll
     for (int j = 0; j < kOwn; ++j) {
         above[j] = __ballot_sync(kAllLanes, value[j] > list.bar);
-        place[j] = value[j] > list.bar ? rank_in(list, value[j]) : list.capacity;
-        any |= above[j];
+        own      = fmaxf(own, value[j]);
         joining += __popc(above[j]);
     }
-    if (any == 0) return;
+    if (joining == 0) return;
+    if (joining > list.capacity && list.capacity <= kWarp) {
+        const float least = value_reached(own, list.capacity);
+        joining = 0;
+#pragma unroll
+        for (int j = 0; j < kOwn; ++j) {
+            above[j] &= __ballot_sync(kAllLanes, value[j] >= least);
+            joining += __popc(above[j]);
+        }
+    }
+#pragma unroll
+    for (int j = 0; j < kOwn; ++j)
+        place[j] = (above[j] >> lane & 1u) != 0 ? rank_in(list, value[j]) : list.capacity;
 #pragma unroll
     for (int i = 0; i < kListParts; ++i) {
         const int  entry = i * kWarp + lane;

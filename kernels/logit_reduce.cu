@@ -5,12 +5,11 @@
  * Reference  host/cpu/logit_reduce_cpu.c; tests/test_logits.c, tests/test_sampling.c.
  * Source     docs/numerics.md names those of the rules.
  *
- * Mapping    Plan: one block, a thread for a row at a time; it numbers the rows that draw, which
- *            keep their logits in that order. Then a walk (logit_walk.cuh) and a merge
- *            (logit_merge.cu), and more rounds of both where more rows draw than may keep logits;
- *            a round that nobody needs ends at once.
+ * Mapping    Plan: a thread for a row. Then a walk (logit_walk.cuh) and a merge (logit_merge.cu), and
+ *            more rounds of both where a step has more rows than may keep logits; a round in which
+ *            no row draws ends at once.
  * Numerics   None here.
- * Bound      Latency: one block reads an options record for each row.
+ * Bound      Latency: three reads one after the other.
  */
 #include "launch.cuh"
 #include "logit_work.cuh"
@@ -23,7 +22,6 @@ namespace hdl {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kWarps   = kThreads / kWarp;
 
 // The tables that the plan reads, by value: all pointers into device memory.
 struct PlanArgs {
@@ -47,7 +45,6 @@ __device__ __forceinline__ int32_t biased_token(const PlanArgs &a, int32_t row, 
     return a.slots.side[o.prefix_off + pos];
 }
 
-// Everything but the number of the draw.
 __device__ __forceinline__ LogitAsk ask_row(const PlanArgs &a, int32_t row)
 {
     LogitAsk ask = {};
@@ -56,12 +53,13 @@ __device__ __forceinline__ LogitAsk ask_row(const PlanArgs &a, int32_t row)
     ask.draw = -1;
     if (a.slots.state[slot].done != 0 || hdl_in_hard_prefix(&o, a.rows.pos[row])) return ask;
     ask.active    = 1;
+    ask.draw      = draws(o) ? row : -1;
     ask.edits     = a.edits.entries + static_cast<int64_t>(row) * a.edits.stride;
     ask.n_edits   = a.edits.n[row];
     ask.penalty   = o.repetition_penalty;
     ask.allowed   = a.slots.side + o.allow_off;
     ask.n_allowed = o.n_allow;
-    ask.n_best    = draws(o) ? 0 : (o.flags & HDL_SLOT_SAMPLE) != 0 ? 1 : 2 * o.K;
+    ask.n_best    = ask.draw >= 0 ? 0 : (o.flags & HDL_SLOT_SAMPLE) != 0 ? 1 : 2 * o.K;
     ask.wanted    = biased_token(a, row, o);
     return ask;
 }
@@ -69,28 +67,8 @@ __device__ __forceinline__ LogitAsk ask_row(const PlanArgs &a, int32_t row)
 __global__ void __launch_bounds__(kThreads)
 logit_plan_kernel(const PlanArgs a, LogitAsk *asks)
 {
-    size_t offset = 0;
-    int *warp_draws = smem_carve<int>(offset, kWarps);
-    const int live = live_rows(a.rows.count, a.R), warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-    int drawn = 0;                                   // rows before this pass that draw
-    for (int first = 0; first < live; first += kThreads) {
-        const int row = first + static_cast<int>(threadIdx.x);
-        LogitAsk  ask = {};
-        bool      draw = false;
-        if (row < live) {
-            ask  = ask_row(a, row);
-            draw = ask.active != 0 && draws(a.slots.options[a.rows.slot[row]]);
-        }
-        const unsigned who = __ballot_sync(kAllLanes, draw);
-        if (lane == 0) warp_draws[warp] = __popc(who);
-        __syncthreads();
-        int before = drawn;
-        for (int w = 0; w < warp; ++w) before += warp_draws[w];
-        for (int w = 0; w < kWarps; ++w) drawn += warp_draws[w];
-        if (draw) ask.draw = before + __popc(who & ((1u << lane) - 1u));
-        if (row < live) asks[row] = ask;
-        __syncthreads();                             // warp_draws is used again
-    }
+    const int row = blockIdx.x * kThreads + threadIdx.x;
+    if (row < live_rows(a.rows.count, a.R)) asks[row] = ask_row(a, row);
 }
 
 }  // namespace
@@ -109,8 +87,8 @@ hdl_status op_logit_reduce(hdl_backend_stream *stream, const hdl_logit_reduce_ar
     if (status == HDL_OK) status = logit_work(stream, op, args->w, args->R, true, used, &job.work);
     if (status != HDL_OK) return status;
     const PlanArgs plan = {*args->slots, *args->rows, args->edits, args->R};
-    status = launch(stream, op, logit_plan_kernel, dim3(1), dim3(kThreads), smem_bytes<int>(kWarps), plan,
-                    job.work.asks);
+    const unsigned blocks = (static_cast<unsigned>(args->R) + kThreads - 1) / kThreads;
+    status = launch(stream, op, logit_plan_kernel, dim3(blocks), dim3(kThreads), 0, plan, job.work.asks);
     for (; status == HDL_OK && job.round * job.work.n_kept < args->R; ++job.round) {
         status = logit_walk(stream, op, args->w, job);
         if (status == HDL_OK) status = logit_merge(stream, args, job);

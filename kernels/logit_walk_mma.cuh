@@ -1,6 +1,6 @@
 /*
- * logit_walk_mma.cuh - the walks over 16-bit products: tiles and launch; logit_walk_bf16.cu and logit_walk_f16.cu
- * instantiate them.
+ * logit_walk_mma.cuh - the walks over products by mma: tiles and launch; logit_walk_bf16.cu, logit_walk_f16.cu and
+ * logit_walk_int8.cu instantiate them.
  */
 #pragma once
 #include "gemm_tile_mma.cuh"

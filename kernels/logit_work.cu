@@ -26,9 +26,10 @@ constexpr size_t kAlign     = 256;                   // of every part of the scr
 int32_t panels_of(int32_t V) { return (V + kPanel - 1) / kPanel; }
 
 // Rows that may keep their logits at a time.
-int32_t kept_rows(int32_t R, int32_t V, size_t bytes)
+int32_t kept_rows(const hdl_backend_device *device, int32_t R, int32_t V)
 {
-    const size_t fit = bytes / (static_cast<size_t>(V) * sizeof(float));
+    const size_t share = static_cast<size_t>(device->memory_bytes) / kKeptShare;
+    const size_t fit   = share / (static_cast<size_t>(V) * sizeof(float));
     return static_cast<size_t>(R) < fit ? R : fit > 0 ? static_cast<int32_t>(fit) : 1;
 }
 
@@ -75,8 +76,7 @@ hdl_status logit_work(hdl_backend_stream *stream, const char *op, const hdl_weig
     const int splits = blocks / tiles > 0 ? blocks / tiles : 1;
     work->n_splits   = splits < panels_of(w->N) ? splits : panels_of(w->N);
     const size_t  n_lists = lists ? static_cast<size_t>(R) * static_cast<size_t>(work->n_splits) : 0;
-    const size_t  share   = static_cast<size_t>(device->memory_bytes) / kKeptShare;
-    const int32_t n_kept  = lists ? kept_rows(R, w->N, share < kKeptBytes ? share : kKeptBytes) : 0;
+    const int32_t n_kept  = lists ? kept_rows(device, R, w->N) : 0;
     size_t bytes = used;
     carve_work(nullptr, bytes, R, w->N, n_lists, n_kept, work);
     void *base = nullptr;
@@ -89,20 +89,27 @@ hdl_status logit_work(hdl_backend_stream *stream, const char *op, const hdl_weig
 
 hdl_status logit_walk(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const LogitJob &job)
 {
-    if (w->dtype == HDL_F16) return logit_walk_f16(stream, op, job);
-    return w->dtype == HDL_BF16 ? logit_walk_bf16(stream, op, job) : logit_walk_f32(stream, op, job);
+    switch (w->dtype) {
+    case HDL_BF16: return logit_walk_bf16(stream, op, job);
+    case HDL_F16:  return logit_walk_f16(stream, op, job);
+    case HDL_I8:   return logit_walk_int8(stream, op, job);
+    default:       return logit_walk_f32(stream, op, job);
+    }
 }
 
 // The most that any R up to limits.M takes: R rows have R x splits lists, splits being what kWalkBlocks leave.
-size_t logit_scratch_bytes(const hdl_stream_limits &limits)
+size_t logit_scratch_bytes(const hdl_backend_device *device, const hdl_stream_limits &limits)
 {
     if (limits.V == 0 || limits.M == 0) return 0;
     const size_t M = static_cast<size_t>(limits.M), few = M * static_cast<size_t>(panels_of(limits.V));
     const size_t most = static_cast<size_t>(kMaxTileM) * kWalkBlocks, many = most > M ? most : M;
-    size_t bytes = rounded_rows_bytes(limits.M, limits.K);
+    const size_t V = static_cast<size_t>(limits.V);
+    const size_t share = static_cast<size_t>(device->memory_bytes) / kKeptShare / sizeof(float);
+    const size_t kept = M * V < share ? M * V : share;           // whatever smaller V an op has, and one row at least
+    size_t bytes = prepared_rows_bytes(limits.M, limits.K);
     LogitWork work;
-    const int32_t n_kept = kept_rows(limits.M, limits.V, kKeptBytes);
-    carve_work(nullptr, bytes, limits.M, limits.V, few < many ? few : many, n_kept, &work);
+    carve_work(nullptr, bytes, limits.M, limits.V, few < many ? few : many, 0, &work);
+    carve<float>(nullptr, bytes, kept > V ? kept : V);
     return bytes;
 }
 
@@ -110,7 +117,8 @@ hdl_status logit_prepare(hdl_backend_device *device)
 {
     hdl_status status = logit_walk_f32_prepare(device);
     if (status == HDL_OK) status = logit_walk_bf16_prepare(device);
-    return status == HDL_OK ? logit_walk_f16_prepare(device) : status;
+    if (status == HDL_OK) status = logit_walk_f16_prepare(device);
+    return status == HDL_OK ? logit_walk_int8_prepare(device) : status;
 }
 
 }  // namespace hdl

@@ -5,7 +5,8 @@
  * itself takes. A block walks column panels of 128 for a tile of rows and keeps, of each row and panel, the greatest
  * logit and the sum of exponentials, and of each row its best values. Who walks which panels (splits) is free: greatest
  * and best values are exact, and sums are kept panel by panel and added in ascending order by logit_merge.
- * Only rows that draw keep their logits, as many as kKeptBytes hold; more of them take another round of launches.
+ * Only rows that draw keep their logits, as many rows of a step as a share of the device's memory holds; the others
+ * take another round of launches. On an H200 the share holds 4096 rows of a vocabulary of 32000.
  */
 #pragma once
 #include "gemm_weight.cuh"
@@ -15,8 +16,7 @@ namespace hdl {
 constexpr int    kPanel      = 128;                  // columns whose exponentials are one sum: part of the numerics
 constexpr int    kWalkBlocks = 264;                  // two for each multiprocessor of an H200
 constexpr int    kMaxTileM   = 128;                  // of the walking kernels
-constexpr size_t kKeptBytes  = size_t{64} << 20;     // logits of rows that draw: 500 rows of a vocabulary of 32000,
-constexpr size_t kKeptShare  = 256;                  // but no more than this part of the device's memory
+constexpr size_t kKeptShare  = 256;                  // this part of the device's memory keeps logits of rows that draw
 
 // What is asked of one row; filled by the plan kernels.
 struct LogitAsk {
@@ -26,7 +26,8 @@ struct LogitAsk {
     float          penalty;
     int32_t        n_best;                           // how many best values; 0 to HDL_MAX_CANDIDATES
     int32_t        wanted;                           // a token whose logit is asked for; -1: none
-    int32_t        draw;                             // number of this row among those that draw; -1: it does not
+    int32_t        draw;                             // the row's own number if it draws, which says where its logits
+                                                     // are kept and in which round; -1: it does not
     int32_t        active;                           // 0: the row is left alone
 };
 
@@ -43,7 +44,7 @@ struct LogitWork {
     int32_t   n_panels, n_splits, n_kept;
 };
 
-// A walk over all panels. Round r serves the rows that draw from number r * n_kept on; round 0 all others too.
+// A walk over all panels. Round r serves those of the n_kept rows from r * n_kept on that draw; round 0 all others too.
 struct LogitJob {
     GemmInput      in;
     const float   *bias;                             // f32 [V] or NULL
@@ -67,9 +68,11 @@ hdl_status logit_walk(hdl_backend_stream *stream, const char *op, const hdl_weig
 hdl_status logit_walk_f32(hdl_backend_stream *stream, const char *op, const LogitJob &job);
 hdl_status logit_walk_bf16(hdl_backend_stream *stream, const char *op, const LogitJob &job);
 hdl_status logit_walk_f16(hdl_backend_stream *stream, const char *op, const LogitJob &job);
+hdl_status logit_walk_int8(hdl_backend_stream *stream, const char *op, const LogitJob &job);
 hdl_status logit_walk_f32_prepare(hdl_backend_device *device);
 hdl_status logit_walk_bf16_prepare(hdl_backend_device *device);
 hdl_status logit_walk_f16_prepare(hdl_backend_device *device);
+hdl_status logit_walk_int8_prepare(hdl_backend_device *device);
 
 // Rows of the tile that a walk of R rows takes, by the bytes of an element of rows and weights. Declared here so that
 // the split follows from it.

@@ -37,4 +37,7 @@ hdl_status op_beam_step(hdl_backend_stream *, const hdl_beam_step_args *);
 hdl_status op_token_logprobs(hdl_backend_stream *, const hdl_token_logprobs_args *);
 hdl_status op_scatter_words(hdl_backend_stream *, const hdl_scatter_words_args *);
 
+// traces
+hdl_status op_stamp(hdl_backend_stream *, const hdl_stamp_args *);
+
 }  // namespace hdl

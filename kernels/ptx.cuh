@@ -197,4 +197,16 @@ template <int kPending> __device__ __forceinline__ void cp_async_wait()
 #endif
 }
 
+// Nanoseconds of a clock that all of the device shares; how often it moves is the device's own. "Special Registers: %globaltimer".
+__device__ __forceinline__ uint64_t global_timer()
+{
+#ifdef HDL_SIMT
+    return simt::global_timer();
+#else
+    uint64_t ns;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns)::"memory");
+    return ns;
+#endif
+}
+
 }  // namespace hdl

@@ -11,6 +11,7 @@
  * Bound      Copies: the bus. Nothing waits but stream_wait and event_sync.
  */
 #include "device.cuh"
+#include "gemm_library.cuh"
 
 struct hdl_backend_event {
     hdl_backend_device *device;
@@ -77,8 +78,8 @@ hdl_status stream_reserve(hdl_backend_stream *stream, const hdl_stream_limits *a
     grown.Tk = larger(asked->Tk, old.Tk);
     grown.H  = larger(asked->H, old.H);
     grown.D  = larger(asked->D, old.D);
-    const size_t bytes = larger(gemm_scratch_bytes(grown),
-                                larger(logit_scratch_bytes(grown), attention_scratch_bytes(grown)));
+    const size_t bytes = larger(gemm_scratch_bytes(grown) + library_scratch_bytes(stream->device, grown),
+                                larger(logit_scratch_bytes(stream->device, grown), attention_scratch_bytes(grown)));
     if (bytes > stream->scratch_bytes) {
         void *block       = nullptr;
         hdl_status status = device_alloc(stream->device, bytes, &block);

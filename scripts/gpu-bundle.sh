@@ -25,8 +25,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-# Tests of ops run on every place that is there; the last words of their names are those of the sources.
-mapfile -t programs < <(grep -lE 'OP_N_PLACES|OP_CUDA' tests/test_*.c | sed 's|.*/||; s|\.c$||')
+# Tests of ops, and of the whole road (suites named cuda_), run on every place that is there; the last words of their names
+# are those of the sources.
+mapfile -t programs < <(grep -lE 'OP_N_PLACES|OP_CUDA|^TestSuite\(cuda_' tests/test_*.c | sed 's|.*/||; s|\.c$||')
 [ ${#programs[@]} -gt 0 ] || { echo "gpu-bundle.sh: no test of ops in tests/" >&2; exit 1; }
 
 # ---- build -----------------------------------------------------------------------------------------------------------
@@ -41,16 +42,18 @@ generator="Unix Makefiles"
 if command -v ninja >/dev/null; then generator=Ninja; fi
 if [ -f $folder/CMakeCache.txt ]; then generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' $folder/CMakeCache.txt); fi
 cmake -S . -B $folder -G "$generator" -DHEDDLE_ONEDNN=OFF -DHEDDLE_TEST_DATA= "-DCMAKE_C_FLAGS=$relative"
-targets=(heddle_program bench_translate "${programs[@]}")
+targets=(heddle_program bench_translate bench_gemm "${programs[@]}")
 if [ -z "$libraries" ]; then
     libraries=$folder
+    names=$(cmake --build $folder --target help)
     for library in cuda simt; do
-        if cmake --build $folder --target help | grep -qE "(^|[ :.])heddle_$library(:|$)"; then
+        if grep -qE "(^|[ :.])heddle_$library(:|$)" <<<"$names"; then
             targets+=("heddle_$library")
         else
             echo "gpu-bundle.sh: without libheddle-$library.so: see cmake's line above"
         fi
     done
+    if grep -qE "(^|[ :.])fake_cublaslt_sound(:|$)" <<<"$names"; then targets+=(fake_cublaslt_sound); fi
 fi
 cmake --build $folder --parallel "$(nproc)" --target "${targets[@]}"
 
@@ -61,7 +64,7 @@ packed=$folder/packed
 rm -rf "$bundle" $packed
 mkdir -p "$bundle"/{models,tests/data/{ct2,en-de,goldens}} $packed/{tests/run,bench,lib/spare}
 cp $folder/heddle $packed
-cp $folder/bench/bench_translate $packed/bench
+cp $folder/bench/bench_translate $folder/bench/bench_gemm $packed/bench
 for program in "${programs[@]}"; do cp "$folder/tests/$program" $packed/tests; done
 found=0
 for library in cuda simt; do
@@ -80,17 +83,23 @@ ldd "${files[@]}" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u | whil
         *) cp -L "$library" $packed/lib ;;
     esac
 done
+# The double of cuBLASLt, for the dry run of bench_gemm. It needs the stand-in alone, which is there.
+if [ -e $folder/tests/cublaslt/sound ]; then
+    mkdir -p $packed/tests/cublaslt
+    cp -r $folder/tests/cublaslt/sound $packed/tests/cublaslt
+fi
 # Faults on the stand-in name functions by the symbols of its library.
 find $packed -type f ! -name 'libheddle-*' -exec strip {} +
 find $packed -name 'libheddle-*' -exec strip --strip-debug {} +
 cp tests/run/run_one.sh $packed/tests/run
+cp bench/peers_gpu.py bench/peers_models.py $packed/bench
 tar -czf "$bundle/programs.tar.gz" -C $packed .
 
 cp scripts/gpu-check.sh scripts/gpu-record.sh "$bundle"
 cp -r models/en-de "$bundle/models"
 cp -r tests/data/ct2/aren-v2 "$bundle/tests/data/ct2"
 cp -r tests/data/goldens/tiny-* "$bundle/tests/data/goldens"
-cp tests/data/en-de/test.en "$bundle/tests/data/en-de"
+cp tests/data/en-de/test.{en,de} "$bundle/tests/data/en-de"
 cp tests/data/newstest2017-lengths.txt "$bundle/tests/data"
 printf '%s\n' "${programs[@]}" >"$bundle/test-programs"
 commit=unknown

@@ -67,21 +67,25 @@ echo "$device_line"
 
 # ---- ops -------------------------------------------------------------------------------------------------------------
 
-mapfile -t programs <"$bundle/test-programs"
+# Those that end in _slow are tests of the whole road.
+mapfile -t programs < <(grep -v '_slow$' "$bundle/test-programs")
+mapfile -t roads < <(grep '_slow$' "$bundle/test-programs")
 # The stand-in is thousands of times slower than a GPU: programs that it ends in seconds.
 if [ "$device" = simt ]; then programs=(test_norm test_embed test_cache test_token_logprobs); fi
 
 # A process that ran each test was forked for it, so each has a context of its own; run_one.sh runs one at a time.
-check_ops() {
-    local program=$1 log=results/$1.log
-    limited tests/run/run_one.sh criterion "$program" "$out/results" "tests/$program" >"$out/logs/ops.$program" 2>&1
+# check_program LINE PROGRAM [ARGUMENT...]: what ran on the device has printed a line that fits the pattern LINE.
+check_program() {
+    local line=$1 program=$2 log=results/$2.log
+    shift 2
+    limited tests/run/run_one.sh criterion "$program" "$out/results" "tests/$program" "$@" >"$out/logs/$part.$program" 2>&1
     [ $overran = no ] || return
     read -r _ passed failed skipped _ <"$out/results/$program.result" || fail_item "run_one.sh wrote no result"
     [ "$failed" = 0 ] || note="see $log"
-    grep -qE "^$device.*, seed " "$out/$log" || fail_item "no op ran on $device"
+    grep -qE "$line" "$out/$log" || fail_item "nothing ran on $device"
 }
 
-part_ops() { for program in "${programs[@]}"; do item "$program" check_ops "$program"; done; }
+part_ops() { for program in "${programs[@]}"; do item "$program" check_program "^$device.*, seed " "$program"; done; }
 
 # ---- sanitize --------------------------------------------------------------------------------------------------------
 
@@ -143,7 +147,7 @@ part_sanitize() {
 
 score_bound=1e-4            # relative to scores above 1; f32 sums in another order
 n_sentences=20
-computes=(f32 bf16 f16)
+computes=(f32 bf16 f16 int8)
 
 # Names in Arabic letters, a letter a token.
 words() { printf '%s\n' 'آ ت ز م و ن' 'آ ز ا' 'آ ن ي س ة' 'م ح م و د' 'س ل ا م' 'ب غ د ا د' ''; }
@@ -200,8 +204,10 @@ part_road() {
     for beam in 1 4; do item "aren-v2-beam-$beam" same_road words $beam "${aren[@]}"; done
     if [ "$device" = simt ]; then
         item aren-v2-rows-bf16 same_company two_words bf16 "${aren[@]}"
+        item test_simt_road_slow check_program "^road on simt" test_simt_road_slow --filter simt_road/rescored_f32
         return
     fi
+    for program in "${roads[@]}"; do item "$program" check_program "^road on $device" "$program"; done
     for compute in "${computes[@]}"; do item "aren-v2-rows-$compute" same_company words "$compute" "${aren[@]}"; done
     for beam in 1 4; do item "en-de-beam-$beam" same_road sentences $beam models/en-de; done
     for compute in "${computes[@]}"; do item "en-de-rows-$compute" same_company sentences "$compute" models/en-de; done
@@ -221,19 +227,42 @@ measure_program() {
 
 many_sentences() { for _ in 1 2 3 4 5 6 7 8; do cat tests/data/en-de/test.en; done; }
 
-# Random weights, newstest2017's lengths.
+# measure_shape SHAPE OPTIONS...: random weights, newstest2017's lengths.
 measure_shape() {
     local shape=$1 file=$out/bench/$1
     limited bench/bench_translate --device "$device" --shape "$shape" --beam 1,4 --compute bf16 \
-        --lengths tests/data/newstest2017-lengths.txt >"$file.txt" 2>"$work/error" && passed=1 && return
+        --lengths tests/data/newstest2017-lengths.txt "${@:2}" >"$file.txt" 2>"$work/error" && passed=1 && return
     rm -f "$file.txt"
     if grep -q 'unknown argument' "$work/error"; then not_run "$(cat "$work/error")"; else fail_item "$(tail -n 1 "$work/error")"; fi
+}
+
+# measure_products COMPUTE OPTIONS...: our products beside cuBLASLt's by shape, where that library is installed.
+measure_products() {
+    local file=$out/bench/products-$1
+    limited bench/bench_gemm --device "$device" --products cublaslt "$@" >"$file.txt" 2>"$work/error" && passed=1 && return
+    rm -f "$file.txt"
+    if grep -q 'cuBLASLt not found' "$work/error"; then not_run "$(cat "$work/error")"; else fail_item "$(tail -n 1 "$work/error")"; fi
+}
+
+# transformers' generate beside us, on a part of the lengths: it is slower, and a part of this check has 3 minutes.
+measure_peer() {
+    local file=$out/bench/peers-gpu why
+    command -v python3 >/dev/null || { not_run "no python3 on the path"; return; }
+    limited python3 bench/peers_gpu.py --bench bench/bench_translate --lengths tests/data/newstest2017-lengths.txt \
+        --lines 512 --batches 128,512 --runs 1 --out "$file.json" >"$file.txt" 2>"$work/error" && passed=1 && return
+    rm -f "$file.txt" "$file.json"
+    why=$(tail -n 1 "$work/error")
+    case $why in
+        "peers_gpu: not run: "*) not_run "${why#*not run: }" ;;
+        *) fail_item "$why" ;;
+    esac
 }
 
 part_bench() {
     if [ "$device" = simt ]; then
         item aren-v2 measure_program two_words f32 1 aren-v2 tests/data/ct2/aren-v2 --tokens
-        item shapes not_run "random weights need a GPU"
+        item shape-tiny measure_shape tiny --quick --lines 3 --max-rows 16
+        item products measure_products bf16 --quick --library-dir tests/cublaslt/sound
         return
     fi
     for compute in f32 bf16; do
@@ -242,6 +271,8 @@ part_bench() {
         done
     done
     for shape in base big deep; do item "shape-$shape" measure_shape $shape; done
+    item products measure_products bf16
+    item peer-transformers measure_peer
 }
 
 # ---- run -------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "${1:-$here/..}"
 
-rules="include device-name ifdef print allocation environment macro word assembly opening note function-length
+rules="include device-name ifdef print allocation environment macro word assembly mark opening note function-length
 space file-length file-name machine-path fast-math"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

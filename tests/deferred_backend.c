@@ -2,9 +2,10 @@
 #include "deferred_queue.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define SLOT_OPS(X) X(embed) X(cache_append) X(attention) X(logit_edits) X(logit_reduce) X(beam_step)
-#define FLAT_OPS(X) X(gemm) X(norm) X(quantise_rows) X(gather_rows) X(glu) X(token_logprobs) X(scatter_words)
+#define FLAT_OPS(X) X(gemm) X(norm) X(quantise_rows) X(gather_rows) X(glu) X(token_logprobs) X(scatter_words) X(stamp)
 
 static const hdl_backend *cpu(void) { return hdl__cpu_backend(); }
 
@@ -83,8 +84,30 @@ SLOT_OPS(X)
 FLAT_OPS(X)
 #undef X
 
+static struct { int64_t offset, since; double drift; } clock_of;
+
+void deferred_set_clock(int64_t offset_ns, double drift)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_of.since = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    clock_of.offset = offset_ns;
+    clock_of.drift = drift;
+}
+
+/* The CPU's stamp is the host's time. */
+static hdl_status run_own_stamp(hdl_backend_stream *inner, const hdl_stamp_args *a)
+{
+    const hdl_status status = cpu()->stamp(inner, a);
+    uint64_t *at = &a->to[(a->place != NULL ? *a->place : 0) * a->stride + a->index];
+    const int64_t host = (int64_t)*at;
+    *at = (uint64_t)(host + clock_of.offset + (int64_t)(clock_of.drift * (double)(host - clock_of.since)));
+    return status;
+}
+
 hdl_status deferred_run_call(hdl_backend_stream *inner, const deferred_call *c)
 {
+    if (c->run == run_stamp) return run_own_stamp(inner, &c->args.stamp);
     if (c->run == run_scatter_words) check_words(&c->args.scatter_words);
     if (c->run == run_embed) check_rows(&c->args.embed);
     return c->run(inner, c);

@@ -16,6 +16,8 @@ const hdl_backend *deferred_backend(void);
 void deferred_set_seed(uint64_t seed);
 /* The n-th piece of work from now fails, and all after it; 0: none. */
 void deferred_fail_at(uint64_t n);
+/* What its clock shows when the host's shows t: t + offset + drift * (t - now). */
+void deferred_set_clock(int64_t offset_ns, double drift);
 /*
  * Breaches of the rules seen so far: a source of an upload that changed before it was read, memory freed below queued work, a word scattered
  * twice at once, a row past its slot's length.

@@ -51,6 +51,7 @@ void door_fill(door_set *s)
     s->token_logprobs = (hdl_token_logprobs_args){sizeof s->token_logprobs, floats[0], w, NULL, ints[0], floats[1], 4,
                                                   100, 16, -1, HDL_F32};
     s->scatter_words = (hdl_scatter_words_args){sizeof s->scatter_words, ints[0], ints[1], ints[2], 4};
+    s->stamp = (hdl_stamp_args){sizeof s->stamp, offsets, ints[0], 8, 7};
 }
 
 static void change(door_set *set, const door_change_of *c)
@@ -292,6 +293,13 @@ static const door_row scatter_words_rows[] = {
     {HDL_EINVAL, "scatter_words: n = -1, allowed 0 and more", I32(scatter_words.n, -1), NONE},
     {HDL_OK, "empty", I32(scatter_words.n, 0), NUL(scatter_words.base)},
     NULL_ROW(scatter_words, base), NULL_ROW(scatter_words, index), NULL_ROW(scatter_words, value),
+};
+
+static const door_row stamp_rows[] = {
+    NULL_ROW(stamp, to),
+    {HDL_EINVAL, "stamp: stride = 0, allowed 1 and more", I64(stamp.stride, 0), NONE},
+    {HDL_EINVAL, "stamp: index = 8, allowed 0 to 7", I32(stamp.index, 8), NONE},
+    {HDL_EINVAL, "stamp: index = -1, allowed 0 to 7", I32(stamp.index, -1), NONE},
 };
 
 #define X(op)                                                            \

@@ -24,6 +24,7 @@ typedef struct door_set {
     hdl_beam_step_args       beam_step;
     hdl_token_logprobs_args  token_logprobs;
     hdl_scatter_words_args   scatter_words;
+    hdl_stamp_args           stamp;
     int                      no_args;       /* the call passes NULL */
 } door_set;
 

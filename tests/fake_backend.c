@@ -106,6 +106,7 @@ static hdl_status fake_record_begin(hdl_backend_stream *s) { return note(s, "rec
 static hdl_status fake_record_end(hdl_backend_stream *s, hdl_backend_graph **g) { return make(s, "record_end", g); }
 static hdl_status fake_replay(hdl_backend_stream *s, hdl_backend_graph *g) { (void)g; return note(s, "replay"); }
 static void fake_graph_close(hdl_backend_graph *g) { drop(g, "graph_close"); }
+static uint64_t fake_graph_launches(const hdl_backend_graph *g) { (void)g; return FAKE_LAUNCHES; }
 static hdl_status fake_pack(hdl_backend_device *d, const hdl_pack_args *a, hdl_weight **w)
 {
     (void)a;
@@ -162,6 +163,7 @@ void fake_open(fake *f, int unified)
                              .record_end = fake_record_end,
                              .replay = fake_replay,
                              .graph_close = fake_graph_close,
+                             .graph_launches = fake_graph_launches,
                              .pack = fake_pack,
                              .weight_close = fake_weight_close,
                              .weight_bytes = fake_weight_bytes,

@@ -5,6 +5,7 @@
 #include "device/device_state.h"
 
 #define FAKE_MOST_CALLS 256
+#define FAKE_LAUNCHES 7         /* kernels that a recording is said to start */
 
 /* One object plays the device and all of its streams, events and graphs. */
 typedef struct fake {

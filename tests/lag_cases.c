@@ -12,6 +12,19 @@
 
 static const char *const words[] = {"w1", "w2", "w3", "w4", "w6", "w7", "w8", "w9", "w11", "w12", "w13", "w14"};
 
+static const char *trace_path;
+
+void lag_trace_to(const char *path) { trace_path = path; }
+
+static hdl_products wanted_products;
+static const char *products_dir;
+
+void lag_take_products(hdl_products products, const char *library_dir)
+{
+    wanted_products = products;
+    products_dir = library_dir;
+}
+
 lag_engine lag_open(const char *path, const lag_device *device)
 {
     lag_engine l = {0};
@@ -20,17 +33,20 @@ lag_engine lag_open(const char *path, const lag_device *device)
     hdl_device_options places = HDL_DEVICE_OPTIONS_INIT;
     const hdl__network_options wanted = {device->name, &places, device->compute, POSITIONS};
     snprintf(full, sizeof full, "%s/%s", HEDDLE_SOURCE_DIR, path);
-    places.library_dir = device->library_dir;
+    places.library_dir = products_dir != NULL ? products_dir : device->library_dir;
+    places.products = wanted_products;
     cr_assert_eq(hdl_model_load(full, NULL, &l.e.model), HDL_OK, "%s", hdl_error_detail());
     cr_assert_eq(hdl__network_acquire(l.e.model, &wanted, &l.network), HDL_OK, "%s", hdl_error_detail());
     if (device->lag >= 0) hdl__device_set_lag(l.network->device, device->lag);
     o.device = device->name;
+    o.device_options = &places;     /* the network's, so that it is shared */
     o.threads = 1;
     o.compute = device->compute;
     o.max_positions = POSITIONS;
     o.max_beam = 8;
     o.max_rows = device->max_rows;
     o.pool_bytes = device->pool_bytes;
+    o.trace = trace_path;
     cr_assert_eq(hdl_translator_open(l.e.model, &o, &l.e.translator), HDL_OK, "%s", hdl_error_detail());
     return l;
 }

@@ -23,6 +23,10 @@ typedef struct lag_device {
 typedef struct lag_engine { engine e; struct hdl__network *network; } lag_engine;
 lag_engine lag_open(const char *path, const lag_device *device);
 void       lag_close(lag_engine *l);
+/* Engines that are opened from now on write a trace there; NULL: none. */
+void       lag_trace_to(const char *path);
+/* They take these products, of a library that is looked for there first. */
+void       lag_take_products(hdl_products products, const char *library_dir);
 
 /* Request number i: kind i % LAG_KINDS, source and sizes from i; tokens of tiny-a. */
 void lag_request(int i, hdl_request *r, hdl_search_options *o);

@@ -26,6 +26,8 @@ static const struct { const char *name, *library; hdl_isa isa; hdl_compute compu
     [OP_CUDA_F32] = {"cuda f32", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
     [OP_CUDA_BF16] = {"cuda bf16", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_BF16, HDL_BF16},
     [OP_CUDA_F16] = {"cuda f16", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_F16, HDL_F16},
+    [OP_SIMT_INT8] = {"simt int8", "simt", HDL_ISA_AUTO, HDL_COMPUTE_INT8, HDL_BF16},
+    [OP_CUDA_INT8] = {"cuda int8", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_INT8, HDL_BF16},
     [OP_CPU_AUTO] = {"auto", NULL, HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
 };
 
@@ -65,7 +67,7 @@ bool op_open_at(op_world *w, op_place place, uint64_t seed)
 bool op_open(op_world *w, hdl_isa isa, uint64_t seed)
 {
     for (int place = 0; place <= OP_CPU_AUTO; place++)
-        if (place != OP_N_PLACES && places[place].library == NULL && places[place].isa == isa)
+        if (places[place].library == NULL && places[place].isa == isa)
             return op_open_at(w, (op_place)place, seed);
     return false;
 }
@@ -215,6 +217,38 @@ void op_act_fetch(op_world *w, float *host, const void *device, size_t n)
     op_fetch(w, halves, device, n * sizeof *halves);
     for (size_t i = 0; i < n; i++) host[i] = of_half(w, halves[i]);
     free(halves);
+}
+
+static float greatest_of(const float *row, int32_t K)
+{
+    float most = 0.0f;
+    for (int32_t k = 0; k < K; k++) most = fmaxf(most, fabsf(row[k]));
+    return most;
+}
+
+void op_int8_grid(const op_world *w, float *values, int32_t rows, int32_t K)
+{
+    for (int32_t r = 0; w->compute == HDL_COMPUTE_INT8 && r < rows; r++) {
+        float *row = values + (int64_t)r * K;
+        int exponent = 0;
+        (void)frexpf(greatest_of(row, K) / 126.0f, &exponent);      /* no value passes 126 steps */
+        const float step = ldexpf(1.0f, exponent);
+        for (int32_t k = 0; k < K; k++) row[k] = rintf(row[k] / step) * step;
+        row[0] = 127.0f * step;
+    }
+}
+
+double *op_multiplied(op_world *w, const float *values, int32_t rows, int32_t K)
+{
+    double *to = op_host(w, (size_t)rows * (size_t)K * sizeof *to);
+    for (int32_t r = 0; r < rows; r++) {
+        const float most = greatest_of(values + (int64_t)r * K, K), scale = most > 0.0f ? 127.0f / most : 1.0f;
+        for (int32_t k = 0; k < K; k++) {
+            const float value = values[(int64_t)r * K + k];
+            to[(int64_t)r * K + k] = w->compute == HDL_COMPUTE_INT8 ? (double)rintf(value * scale) / (double)scale : (double)value;
+        }
+    }
+    return to;
 }
 
 /* splitmix64 (Steele, Lea and Flood 2014) */

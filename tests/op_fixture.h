@@ -18,8 +18,10 @@ enum { OP_MAX_BLOCKS = 1024, OP_MAX_SLOTS = 8, OP_MAX_SIDE = 512 };
 /* Where an op runs: the CPU backend on one instruction set, or a library of the build folder under one compute type. */
 typedef enum op_place {
     OP_PLAIN, OP_AVX2, OP_AVX512, OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16, OP_CUDA_F32, OP_CUDA_BF16, OP_CUDA_F16,
-    OP_N_PLACES,
-    OP_CPU_AUTO         /* the CPU's best; not among those that a loop visits */
+    OP_N_PLACES,        /* what a loop over all ops visits */
+    OP_SIMT_INT8 = OP_N_PLACES, OP_CUDA_INT8,   /* int8 weights, hidden rows of bf16: for ops that multiply */
+    OP_N_PRODUCT_PLACES,
+    OP_CPU_AUTO = OP_N_PRODUCT_PLACES           /* the CPU's best; not among those that a loop visits */
 } op_place;
 
 typedef struct op_world {
@@ -27,7 +29,7 @@ typedef struct op_world {
     hdl_backend_device *device;
     hdl_backend_stream *stream;
     op_place            place;
-    hdl_compute         compute;    /* of weights: F32, BF16 or F16 */
+    hdl_compute         compute;    /* of weights: F32, BF16, F16 or INT8 */
     hdl_dtype           act;        /* of hidden rows, keys and values under it */
     hdl_isa             isa;        /* of the CPU backend */
     uint64_t            random;
@@ -41,7 +43,10 @@ extern const hdl_isa op_isas[OP_N_ISA];
 const char          *op_isa_name(hdl_isa isa);
 
 const char *op_place_name(op_place place);
-static inline bool op_on_simt(const op_world *w) { return w->place >= OP_SIMT_F32 && w->place <= OP_SIMT_F16; }
+static inline bool op_on_simt(const op_world *w)
+{
+    return (w->place >= OP_SIMT_F32 && w->place <= OP_SIMT_F16) || w->place == OP_SIMT_INT8;
+}
 static inline bool op_on_cpu(const op_world *w) { return w->place <= OP_AVX512 || w->place == OP_CPU_AUTO; }
 
 /* False, with a line that says skipped, when the processor, the library or the device is not there. Prints the seed. */
@@ -71,6 +76,12 @@ static inline double op_act_step(const op_world *w)
     return w->act == HDL_F32 ? 0x1p-24 : w->act == HDL_F16 ? 0x1p-11 : 0x1p-8;
 }
 static inline size_t op_act_bytes(const op_world *w, size_t n) { return n * (w->act == HDL_F32 ? 4 : 2); }
+
+/* Where the world multiplies int8: moves rows [rows, K] to a grid that int8, bf16 and f16 hold exactly, the first value of a row
+ * its greatest. Else leaves them alone. */
+void op_int8_grid(const op_world *w, float *values, int32_t rows, int32_t K);
+/* What a product of the world takes for rows [rows, K] that are exact in act: themselves, or each row on its int8 grid. */
+double *op_multiplied(op_world *w, const float *values, int32_t rows, int32_t K);
 
 double   op_uniform(op_world *w);               /* [0, 1) */
 float    op_normal(op_world *w);

@@ -34,6 +34,15 @@ static inline void set_devices(int count)
     hook(count);
 }
 
+/* What a device says of its compute capability. */
+static inline void set_capability(int device, int major, int minor)
+{
+    void *symbol = op_symbol("simt", "simt_set_capability");
+    void (*hook)(int, int, int) = NULL;
+    memcpy(&hook, &symbol, sizeof hook);
+    hook(device, major, minor);
+}
+
 /* Device memory in use on the first device. */
 static inline size_t used_bytes(void)
 {

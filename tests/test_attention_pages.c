@@ -4,6 +4,8 @@
  */
 #include "op_attention.h"
 
+#include "base/half.h"
+
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -35,6 +37,7 @@ typedef struct page_case {
     const page_row *row;
     op_slots        slots;
     hdl_kv_pool    *pool;
+    hdl_dtype       pages;          /* what the pool holds */
     int32_t         E, Ekv, ld;     /* row stride of q and out: aligned to 16 bytes, or not */
     float          *self_k[OP_MAX_SLOTS], *self_v[OP_MAX_SLOTS];        /* f32 [T * K, Ekv] */
     float          *source_k[OP_MAX_SLOTS], *source_v[OP_MAX_SLOTS];    /* f32 [S, Ekv] */
@@ -99,10 +102,20 @@ static void fill_pages(op_world *w, page_case *c)
     append(w, c, HDL_KEYS_SOURCE_PAGES, &source, false);
 }
 
-static void make_case(op_world *w, page_case *c, const page_row *row)
+/* As pages hold them, so that a reference computes from what attention reads. */
+static float *page_normals(op_world *w, const page_case *c, int32_t n)
+{
+    float *values = op_normals(w, (size_t)n);
+    op_act_round(w, values, (size_t)n);
+    for (int32_t i = 0; c->pages != w->act && i < n; i++) values[i] = hdl__f32_of_bf16(hdl__bf16_of_f32(values[i]));
+    return values;
+}
+
+static void make_case(op_world *w, page_case *c, const page_row *row, hdl_dtype pages)
 {
     memset(c, 0, sizeof *c);
     c->row = row;
+    c->pages = pages;
     c->E = row->H * row->D;
     c->Ekv = row->Hkv * row->D;
     c->ld = c->E + (row->n == 2 ? 3 : PAD);
@@ -110,16 +123,12 @@ static void make_case(op_world *w, page_case *c, const page_row *row)
     for (int32_t s = 0; s < row->n; s++) {
         c->slots.options[s] = op_options(row->K[s], T, row->S[s]);
         if (s % 2 == 1) c->slots.options[s].flags = HDL_SLOT_ALIGN;
-        c->self_k[s] = op_normals(w, (size_t)(T * row->K[s] * c->Ekv));
-        c->self_v[s] = op_normals(w, (size_t)(T * row->K[s] * c->Ekv));
-        c->source_k[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
-        c->source_v[s] = op_normals(w, (size_t)(row->S[s] * c->Ekv));
-        op_act_round(w, c->self_k[s], (size_t)(T * row->K[s] * c->Ekv));
-        op_act_round(w, c->self_v[s], (size_t)(T * row->K[s] * c->Ekv));
-        op_act_round(w, c->source_k[s], (size_t)(row->S[s] * c->Ekv));
-        op_act_round(w, c->source_v[s], (size_t)(row->S[s] * c->Ekv));
+        c->self_k[s] = page_normals(w, c, T * row->K[s] * c->Ekv);
+        c->self_v[s] = page_normals(w, c, T * row->K[s] * c->Ekv);
+        c->source_k[s] = page_normals(w, c, row->S[s] * c->Ekv);
+        c->source_v[s] = page_normals(w, c, row->S[s] * c->Ekv);
     }
-    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D, w->act};
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c->slots, 100), LAYERS, row->Hkv, row->D, pages};
     cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &c->pool), HDL_OK);
     for (int32_t s = 0; s < row->n; s++)
         for (int32_t b = 0; b < row->K[s]; b++)
@@ -247,14 +256,15 @@ static void check_keys(op_world *w, page_case *c, hdl_key_source keys)
 
 static const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = MAX_ROWS, .Tk = 256, .H = 8, .D = 256};
 
-static void check_table(op_place place)
+/* pages: HDL_F32 stands for what the place's ops take; HDL_BF16 for pages of it under rows of f32. */
+static void check_table(op_place place, hdl_dtype pages)
 {
     static page_case c;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         op_world w;
         if (!op_open_at(&w, place, 200 + i)) return;
         op_reserve(&w, &limits);
-        make_case(&w, &c, &table[i]);
+        make_case(&w, &c, &table[i], pages == HDL_F32 ? w.act : pages);
         check_keys(&w, &c, HDL_KEYS_SELF_PAGES);
         check_keys(&w, &c, HDL_KEYS_SOURCE_PAGES);
         w.backend->kv_pool_close(c.pool);
@@ -262,15 +272,18 @@ static void check_table(op_place place)
     }
 }
 
-Test(attention, pages_plain) { check_table(OP_PLAIN); }
-Test(attention, pages_avx2) { check_table(OP_AVX2); }
-Test(attention, pages_avx512) { check_table(OP_AVX512); }
-Test(attention, pages_simt_f32) { check_table(OP_SIMT_F32); }
-Test(attention, pages_simt_bf16) { check_table(OP_SIMT_BF16); }
-Test(attention, pages_simt_f16) { check_table(OP_SIMT_F16); }
-Test(attention, pages_cuda_f32) { check_table(OP_CUDA_F32); }
-Test(attention, pages_cuda_bf16) { check_table(OP_CUDA_BF16); }
-Test(attention, pages_cuda_f16) { check_table(OP_CUDA_F16); }
+Test(attention, pages_plain) { check_table(OP_PLAIN, HDL_F32); }
+Test(attention, pages_avx2) { check_table(OP_AVX2, HDL_F32); }
+Test(attention, pages_avx512) { check_table(OP_AVX512, HDL_F32); }
+Test(attention, bf16_pages_plain) { check_table(OP_PLAIN, HDL_BF16); }
+Test(attention, bf16_pages_avx2) { check_table(OP_AVX2, HDL_BF16); }
+Test(attention, bf16_pages_avx512) { check_table(OP_AVX512, HDL_BF16); }
+Test(attention, pages_simt_f32) { check_table(OP_SIMT_F32, HDL_F32); }
+Test(attention, pages_simt_bf16) { check_table(OP_SIMT_BF16, HDL_F32); }
+Test(attention, pages_simt_f16) { check_table(OP_SIMT_F16, HDL_F32); }
+Test(attention, pages_cuda_f32) { check_table(OP_CUDA_F32, HDL_F32); }
+Test(attention, pages_cuda_bf16) { check_table(OP_CUDA_BF16, HDL_F32); }
+Test(attention, pages_cuda_f16) { check_table(OP_CUDA_F16, HDL_F32); }
 
 /* Every kernel with eight orders of threads and blocks. */
 static const page_row small_table[] = {
@@ -286,7 +299,7 @@ static void check_schedules(op_place place)
         op_world w;
         if (!op_open_at(&w, place, 250 + i)) return;
         op_reserve(&w, &limits);
-        make_case(&w, &c, &small_table[i]);
+        make_case(&w, &c, &small_table[i], w.act);
         for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
             const step_result r = first_step(&w, &c, sources[k]);
             for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -331,7 +344,7 @@ Test(attention, positions_of_one_slot)
         op_world w;
         if (!op_open_at(&w, place, 300)) continue;
         op_reserve(&w, &limits);
-        make_case(&w, &c, &row);
+        make_case(&w, &c, &row, w.act);
         const size_t E = (size_t)c.E;
         float *q = op_normals(&w, POSITIONS * E), out[POSITIONS * 128], alone[128];
         op_attend_error error = {0.0, 0.0, 0.0};

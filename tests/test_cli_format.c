@@ -178,6 +178,8 @@ Test(cli_format, program_writes_valid_json)
     json_t *stats = json_load_file(line, JSON_REJECT_DUPLICATES, NULL);
     cr_expect_eq(json_integer_value(json_object_get(stats, "lines")), LINES);
     cr_expect_gt(json_integer_value(json_object_get(stats, "peak_memory_bytes")), 0);
+    cr_expect(json_is_integer(json_object_get(stats, "launches")));     /* of kernels: none on the CPU */
+    cr_expect_eq(json_integer_value(json_object_get(stats, "launches")), 0);
     json_decref(stats);
     unlink(line);
     rmdir(directory);

@@ -221,7 +221,7 @@ Test(cli_io, window_bounds_and_order)
     hdl__line_job job;
     pthread_t thread;
     void *answer;
-    cr_assert(hdl__window_open(&window));
+    cr_assert(hdl__window_open(&window, 8));
     cr_expect_eq(hdl__window_first(&window, 0, &job), 0);
     cr_expect_eq(hdl__window_first(&window, 20, &job), 0);
     cr_assert_eq(pthread_create(&thread, NULL, put_two, &window), 0);

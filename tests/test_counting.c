@@ -133,6 +133,7 @@ Test(counting, nothing_is_offered_that_is_not_there)
     bare.event_record = NULL;
     bare.event_wait = NULL;
     bare.record_begin = NULL;
+    bare.graph_launches = NULL;
     bare.pack = NULL;
     bare.embedding_open = NULL;
     bare.kv_pool_open = NULL;
@@ -148,6 +149,7 @@ Test(counting, nothing_is_offered_that_is_not_there)
     cr_expect(t->stream_wrap == NULL && t->stream_reserve == NULL && t->event_create == NULL &&
               t->event_record == NULL);
     cr_expect(t->event_wait == NULL && t->record_begin == NULL && t->pack == NULL && t->embedding_open == NULL);
+    cr_expect(t->graph_launches == NULL);
     cr_expect(t->kv_pool_open == NULL && t->stream_assist == NULL && t->open == NULL);
 #define X(op) cr_expect(t->op == NULL, #op);
     HDL__OP_MAP(X)
@@ -285,6 +287,7 @@ Test(counting, recordings_count_each_replay)
         cr_expect_eq(hdl_gemm(c.stream, &set.gemm), HDL_OK); /* more than the list's first size */
     cr_assert_eq(hdl_record_end(c.stream, &recording), HDL_OK);
     cr_expect_eq(hdl__counters_read(&c.counters).calls[HDL__OP_gemm], 0);
+    cr_expect_eq(hdl__recording_launches(recording), FAKE_LAUNCHES);
 
     hdl__counters_reset(&c.counters);
     for (count = 1; count <= 4; count++) cr_expect_eq(hdl_record_replay(c.stream, recording), HDL_OK);

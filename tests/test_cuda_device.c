@@ -46,6 +46,9 @@ Test(cuda_device, what_is_missing_is_said_in_words)
     expect_open(simt, 0, HDL_EDEVICE, "simt: no device: ");
     fail_next("cudaGetDeviceCount", INVALID_VALUE, 0);
     expect_open(simt, 0, HDL_EDEVICE, "simt: cudaErrorInvalidValue: ");
+    set_capability(0, 7, 5);
+    expect_open(simt, 0, HDL_ENOSUPPORT, "has compute capability 7.5, this library needs 8.0 or later");
+    set_capability(0, 9, 0);
     static const char *const calls[] = {"cudaSetDevice", "cudaGetDeviceProperties",
                                         "cudaStreamCreateWithFlags"};
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
@@ -97,7 +100,8 @@ Test(cuda_device, describes_itself)
         cr_expect(info.native_bf16 == 1 && info.memory_bytes > 0 &&
                   strstr(info.description, "multiprocessors") != NULL);
         cr_expect(w.backend->act_dtype(HDL_COMPUTE_F32) == HDL_F32 &&
-                  w.backend->act_dtype(HDL_COMPUTE_BF16) == HDL_BF16);
+                  w.backend->act_dtype(HDL_COMPUTE_BF16) == HDL_BF16 &&
+                  w.backend->act_dtype(HDL_COMPUTE_F16) == HDL_F16);
         op_close(&w);
     }
 }
@@ -206,7 +210,7 @@ static void log_free(void *block, size_t bytes, int kind, void *user)
     cr_expect_eq(block, (char *)log->base + log->shift);
 }
 
-/* Device memory from a hook, which here hands out a block of another device handle. */
+/* Memory from a hook, which here hands out a block of another device handle. */
 Test(cuda_device, memory_hooks)
 {
     op_world w;
@@ -225,6 +229,15 @@ Test(cuda_device, memory_hooks)
     cr_expect_eq(w.backend->alloc(device, 1024, &block), HDL_EINVAL);
     expect_line("device memory: the hook's block is not aligned to 256 bytes");
     cr_expect(log.balance[0] == 0 && log.calls[0] == 2 && log.calls[1] == 0);
+    unsigned char *pinned = NULL;
+    cr_assert_eq(w.backend->host_alloc(w.device, 4096, (void **)&pinned), HDL_OK);
+    log.base = memset(pinned, 7, 4096);
+    cr_assert_eq(w.backend->host_alloc(device, 1000, &block), HDL_OK);
+    cr_expect(block == pinned + log.shift && log.balance[1] == 1000 && log.calls[0] == 2);
+    cr_expect(pinned[log.shift] == 0 && pinned[log.shift + 999] == 0 && pinned[log.shift + 1000] == 7);
+    w.backend->host_free(device, block, 1000);
+    cr_expect_eq(log.balance[1], 0);
+    w.backend->host_free(w.device, pinned, 4096);
     w.backend->close(device);
     op_close(&w);
 }
@@ -315,5 +328,22 @@ Test(cuda_device, two_devices_by_turns)
         simt->free(side[d].device, side[d].words, 2 * sizeof(int32_t));
         simt->stream_close(side[d].stream);
         simt->close(side[d].device);
+    }
+}
+
+/* The listing tells where optional libraries are, also where no device works. */
+Test(cuda_device, the_list_names_optional_libraries)
+{
+    if (op_library("simt") == NULL) return;
+    hdl_device_options options = HDL_DEVICE_OPTIONS_INIT;
+    options.library_dir = HEDDLE_BACKENDS;
+    hdl_device_entry entry = HDL_DEVICE_ENTRY_INIT;
+    for (int32_t i = 0; hdl_device_list(&options, i, &entry) == HDL_OK; i++) {
+        printf("%s: %s\n%s\n", entry.name, entry.line, entry.libraries);
+        const bool backend = strncmp(entry.name, "cuda", 4) == 0 ? op_library("cuda") != NULL
+                                                                 : strcmp(entry.name, "simt") == 0;
+        if (!backend) cr_expect_str_eq(entry.libraries, "", "%s", entry.name);
+        else cr_expect(strncmp(entry.libraries, "cuBLASLt ", 9) == 0 && strstr(entry.libraries, "\nNCCL ") != NULL,
+                       "%s: %s", entry.name, entry.libraries);
     }
 }

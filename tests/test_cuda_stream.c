@@ -76,6 +76,7 @@ Test(cuda_stream, recordings_read_what_has_changed)
         a[0].E = a[1].E = WIDTH;
         hdl_backend_graph *graph = NULL;
         record_gathers(&w, a, &graph);
+        cr_expect_eq(w.backend->graph_launches(graph), 2);
         op_fetch(&w, y, a[1].y, sizeof y);
         for (int k = 0; k < GATHERED * WIDTH; k++)
             cr_assert_eq(y[k], 0.0f, "a recorded op has run");
@@ -120,6 +121,31 @@ Test(cuda_stream, a_recording_that_fails_says_so)
         cr_expect(status == HDL_EDEVICE && graph == NULL, "%s", calls[i]);
         cr_expect(strstr(op_error(&w), "record ") == op_error(&w), "%s", op_error(&w));
         cr_expect(strstr(op_error(&w), "cudaErrorInvalidValue: ") != NULL, "%s", op_error(&w));
+        op_close(&w);
+    }
+}
+
+/* A product of f32 rows with 16-bit weights rounds the rows in scratch: more rows than were reserved are refused, in words. */
+Test(cuda_stream, more_than_was_reserved_is_refused)
+{
+    enum { M = 64, K = 48, N = 16 };
+    for (int i = OP_SIMT_BF16; i < OP_N_PLACES; i++) {
+        op_world w;
+        if (i == OP_CUDA_F32 || !op_open_at(&w, (op_place)i, 1)) continue;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = M / 4, .K = K, .N = N};
+        op_reserve(&w, &limits);
+        hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
+        a.x = op_device(&w, op_normals(&w, M * K), M * K * sizeof(float)), a.ldx = K;
+        a.y = op_device(&w, NULL, M * N * sizeof(float)), a.ldy = N;
+        hdl_weight *weight = op_pack(&w, op_normals(&w, N * K), N, K, w.compute);
+        a.w = weight, a.M = M, a.N = N, a.K = K, a.act_dtype = HDL_F32;
+        cr_expect_eq(w.backend->gemm(w.stream, &a), HDL_EWORKSPACE);
+        cr_expect(strstr(op_error(&w), "gemm: 6144 bytes of scratch needed, the stream was reserved for ") == op_error(&w), "%s",
+                  op_error(&w));      /* M K elements of 16 bits */
+        a.M = M / 4;
+        cr_expect_eq(w.backend->gemm(w.stream, &a), HDL_OK, "%s", op_error(&w));
+        cr_expect_eq(w.backend->stream_wait(w.stream), HDL_OK);
+        w.backend->weight_close(weight);
         op_close(&w);
     }
 }

@@ -41,12 +41,12 @@ Test(device, names_that_are_none)
 {
     static const struct { const char *name, *words;
     } rows[] = {
-        {NULL, "device: name is NULL, allowed cpu, cuda, cuda:N, simt, auto"},
-        {"", "device: \"\" is not one of cpu, cuda, cuda:N, simt, auto"},
-        {"gpu", "device: \"gpu\" is not one of cpu, cuda, cuda:N, simt, auto"},
-        {"CPU", "device: \"CPU\" is not one of cpu, cuda, cuda:N, simt, auto"},
-        {"cpu:0", "device: \"cpu:0\" is not one of cpu, cuda, cuda:N, simt, auto"},
-        {"cudax", "device: \"cudax\" is not one of cpu, cuda, cuda:N, simt, auto"},
+        {NULL, "device: name is NULL, allowed cpu, cuda, cuda:N, simt, simt:N, auto"},
+        {"", "device: \"\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
+        {"gpu", "device: \"gpu\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
+        {"CPU", "device: \"CPU\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
+        {"cpu:0", "device: \"cpu:0\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
+        {"cudax", "device: \"cudax\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
         {"cuda:", "device: \"cuda:\": after cuda: stands a number, 0 to 1023"},
         {"cuda:x", "device: \"cuda:x\": after cuda: stands a number, 0 to 1023"},
         {"cuda:-1", "device: \"cuda:-1\": after cuda: stands a number, 0 to 1023"},
@@ -75,8 +75,8 @@ Test(device, options_that_are_wrong)
          "device: options.hooks needs both alloc and free"},
         {{sizeof(hdl_device_options), NULL, NULL, (hdl_isa)9, HDL_PRODUCTS_AUTO},
          "device: options.isa = 9, allowed 0 to 3"},
-        {{sizeof(hdl_device_options), NULL, NULL, HDL_ISA_AUTO, (hdl_products)3},
-         "device: options.products = 3, allowed 0 to 2"},
+        {{sizeof(hdl_device_options), NULL, NULL, HDL_ISA_AUTO, (hdl_products)4},
+         "device: options.products = 4, allowed 0 to 3"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         hdl_device *device = NULL;

@@ -62,7 +62,7 @@ Test(door, every_rule_of_every_op)
         run_op(&ops[i]);
         n_rows += ops[i].n_rows;
     }
-    cr_expect_eq(n_ops, 13);
+    cr_expect_eq(n_ops, 14);
     cr_expect_gt(n_rows, 100);
 }
 

@@ -97,6 +97,9 @@ Test(door, tables_and_pools)
     part.data = NULL;
     cr_expect_eq(hdl_embedding_open(&f.device, &part, 16, &e), HDL_EINVAL);
     cr_expect_str_eq(hdl_error_detail(), "embedding: parts[0].data is NULL");
+    cr_expect_eq(hdl_embedding_of_weight(&f.device, (const hdl_weight *)(const void *)data, 16, &e), HDL_ENOSUPPORT);
+    cr_expect_str_eq(hdl_error_detail(), "embedding of a weight: not offered by the fake backend");
+    cr_expect_eq(hdl_embedding_of_weight(NULL, NULL, 16, &e), HDL_EINVAL);
 
     static const struct { hdl_status status; const char *words; int32_t n_pages, n_layers, Hkv, D; } rows[] = {
         {HDL_OK, "", 7, 6, 8, 64},

@@ -185,3 +185,53 @@ Test(embed, every_half)
         }
     }
 }
+
+/* Rows of a packed weight are what products see: one-hot inputs give them column by column. */
+static void check_tied(op_world *w, int32_t N, int32_t E, hdl_compute compute)
+{
+    const size_t size = (size_t)E * (size_t)E;
+    float *values = op_normals(w, (size_t)(N * E)), *hot = op_copies(w, size, 0.0f), *positions = op_normals(w, (size_t)(2 * E));
+    float *columns = op_host(w, (size_t)(E * N) * sizeof *columns), *y = op_host(w, (size_t)(2 * N * E) * sizeof *y);
+    int32_t *ids = op_host(w, 2 * (size_t)N * sizeof *ids), *pos = op_host(w, 2 * (size_t)N * sizeof *pos);
+    for (int32_t e = 0; e < E; e++) hot[e * E + e] = 1.0f;
+    for (int32_t i = 0; i < 2 * N; i++) ids[i] = i / 2, pos[i] = i % 2;
+    hdl_weight *weight = op_pack(w, values, N, E, compute);
+    hdl_embedding *tied = NULL;
+    cr_assert_eq(w->backend->embedding_of(w->device, weight, E + 1, &tied), HDL_ESHAPE);
+    cr_assert_eq(w->backend->embedding_of(w->device, weight, E, &tied), HDL_OK);
+    const hdl_gemm_args product = {.struct_bytes = sizeof product, .x = hot, .ldx = E, .w = weight, .y = columns, .ldy = N, .M = E, .N = N, .K = E};
+    cr_assert_eq(w->backend->gemm(w->stream, &product), HDL_OK);
+    hdl_embed_args a = {.struct_bytes = sizeof a, .table = tied, .n_positions = 2, .ids = ids, .pos = pos, .positions = positions, .y = y,
+                        .M = 2 * N, .E = E, .scale = 3.0f};
+    cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
+    for (int32_t i = 0; i < 2 * N; i++)
+        for (int32_t e = 0; e < E; e++) {
+            const double value = 3.0 * (double)columns[e * N + ids[i]], expected = value + (double)positions[pos[i] * E + e];
+            const double error = fabs((double)y[i * E + e] - expected), allowed = (8.0 * fabs(value) + fabs(expected)) * 0x1p-24;
+            cr_assert(error <= allowed, "row %d, element %d: %g, not %g", ids[i], e, (double)y[i * E + e], expected);
+        }
+    w->backend->embedding_close(tied);
+    w->backend->weight_close(weight);
+}
+
+Test(embed, rows_of_packed_weights)
+{
+    static const op_place places[] = {OP_PLAIN, OP_AVX2, OP_AVX512, OP_CPU_AUTO};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        op_world w;
+        if (!op_open_at(&w, places[i], 90)) continue;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 300, .K = 300, .N = 150};
+        op_reserve(&w, &limits);
+        for (int k = 0; k < 2; k++) {
+            const hdl_compute compute = k == 0 ? HDL_COMPUTE_F32 : HDL_COMPUTE_INT8;
+            check_tied(&w, 150, 4, compute);
+            check_tied(&w, 64, 64, compute);
+            check_tied(&w, 67, 300, compute);
+        }
+        hdl_weight *bf16 = op_pack(&w, op_normals(&w, 64), 8, 8, HDL_COMPUTE_BF16);
+        hdl_embedding *none = NULL;
+        cr_assert_eq(w.backend->embedding_of(w.device, bf16, 8, &none), HDL_ENOSUPPORT);
+        w.backend->weight_close(bf16);
+        op_close(&w);
+    }
+}

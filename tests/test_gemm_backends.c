@@ -15,7 +15,7 @@ typedef struct shape { int32_t M, K, N; } shape;
 /* Odd and even extents; chunks of 256 cut short; enough rows and columns for every tile. */
 static const shape shapes[] = {
     {1, 1, 1}, {2, 3, 5}, {3, 40, 33}, {16, 64, 64}, {17, 257, 31}, {1, 1100, 96}, {5, 2048, 64}, {40, 600, 70},
-    {65, 520, 40}, {128, 72, 256}, {200, 264, 300},
+    {65, 520, 40}, {128, 72, 256}, {200, 264, 300}, {65, 40, 830},
 };
 
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0], SEED = 4100 };
@@ -26,11 +26,13 @@ typedef struct product {
     hdl_weight *w;
 } product;
 
-static void make_product(op_world *w, shape s, product *p)
+/* `grid`: weights that int8 holds exactly, where that matters. */
+static void make_product(op_world *w, shape s, bool grid, product *p)
 {
     p->s = s;
     p->x = op_normals(w, (size_t)s.M * (size_t)s.K);
     p->weights = op_normals(w, (size_t)s.N * (size_t)s.K);
+    op_int8_grid(w, p->weights, grid ? s.N : 0, s.K);
     op_act_round(w, p->x, (size_t)s.M * (size_t)s.K);
     op_act_round(w, p->weights, (size_t)s.N * (size_t)s.K);
     p->w = op_pack(w, p->weights, s.N, s.K, w->compute);
@@ -38,7 +40,7 @@ static void make_product(op_world *w, shape s, product *p)
 
 static void reserve(op_world *w)
 {
-    const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 512, .K = 2048, .N = 512};
+    const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 512, .K = 4224, .N = 1024};
     op_reserve(w, &limits);
 }
 
@@ -58,15 +60,16 @@ static void run(op_world *w, const hdl_gemm_args *a)
 static void check_shape(op_world *w, shape s)
 {
     product p;
-    make_product(w, s, &p);
+    make_product(w, s, false, &p);
     const size_t n = (size_t)s.M * (size_t)s.N;
     double *expected = op_host(w, n * sizeof *expected);
     float *naive = op_host(w, n * sizeof *naive), *y = op_host(w, n * sizeof *y);
+    const double *x = op_multiplied(w, p.x, s.M, s.K), *weights = op_multiplied(w, p.weights, s.N, s.K);
     for (int32_t m = 0; m < s.M; m++)
         for (int32_t j = 0; j < s.N; j++)
             for (int32_t k = 0; k < s.K; k++) {
-                expected[m * s.N + j] += (double)p.x[m * s.K + k] * (double)p.weights[j * s.K + k];
-                naive[m * s.N + j] += p.x[m * s.K + k] * p.weights[j * s.K + k];
+                expected[m * s.N + j] += x[m * s.K + k] * weights[j * s.K + k];
+                naive[m * s.N + j] += (float)x[m * s.K + k] * (float)weights[j * s.K + k];
             }
     void *to = op_act(w, NULL, n);
     const hdl_gemm_args a = args_of(w, &p, op_act(w, p.x, (size_t)s.M * (size_t)s.K), to);
@@ -79,7 +82,7 @@ static void check_shape(op_world *w, shape s)
 
 Test(gemm_backends, agree_with_double_for_every_shape, .timeout = 300)
 {
-    for (int place = 0; place < OP_N_PLACES; place++)
+    for (int place = 0; place < OP_N_PRODUCT_PLACES; place++)
         for (int i = 0; i < N_SHAPES; i++) {
             op_world w;
             if (!op_open_at(&w, (op_place)place, SEED + (uint64_t)i)) break;
@@ -126,6 +129,49 @@ Test(gemm_backends, weights_of_16_bits_round_f32_rows)
     }
 }
 
+/* Sums of int8 are exact and scaled alike: with f32 rows the CPU's bits, rows that are zero, tiny or not finite too. */
+static void check_int8(op_world *w, shape s, bool listed)
+{
+    const size_t MK = (size_t)s.M * (size_t)s.K, NK = (size_t)s.N * (size_t)s.K, n = (size_t)s.M * (size_t)s.N;
+    op_world cpu;
+    cr_assert(op_open_at(&cpu, OP_CPU_AUTO, SEED));
+    reserve(&cpu);
+    float *x = op_normals(w, MK), *weights = op_normals(w, NK), *y[2];
+    if (s.M > 6) memset(x, 0, (size_t)s.K * sizeof *x), x[s.K] = NAN, x[3 * s.K - 1] = -INFINITY;
+    for (int32_t k = 0; s.M > 6 && k < s.K; k++) x[3 * s.K + k] *= 1e-40f, x[4 * s.K + k] *= 1e-30f;
+    int32_t *rows = op_host(w, (size_t)s.M * sizeof *rows);
+    for (int32_t m = 0; m < s.M; m++) rows[m] = (m * 5 + 2) % s.M;
+    op_world *const worlds[2] = {w, &cpu};
+    for (int i = 0; i < 2; i++) {
+        op_world *at = worlds[i];
+        const product p = {s, x, weights, op_pack(at, weights, s.N, s.K, HDL_COMPUTE_INT8)};
+        hdl_gemm_args a = args_of(at, &p, op_device(at, x, MK * sizeof *x), op_device(at, NULL, n * sizeof **y));
+        a.act_dtype = HDL_F32;
+        a.rows = listed ? op_device(at, rows, (size_t)s.M * sizeof *rows) : NULL;
+        run(at, &a);
+        op_fetch(at, y[i] = op_host(w, n * sizeof **y), a.y, n * sizeof **y);
+        at->backend->weight_close(p.w);
+    }
+    for (size_t i = 0; i < n; i++)
+        cr_assert((isnan(y[0][i]) && isnan(y[1][i])) || memcmp(&y[0][i], &y[1][i], sizeof **y) == 0,
+                  "%s M %d K %d N %d: element %zu: %.9g, the CPU has %.9g", op_place_name(w->place), s.M, s.K, s.N, i, (double)y[0][i],
+                  (double)y[1][i]);
+    op_close(&cpu);
+}
+
+Test(gemm_backends, int8_of_f32_rows_has_the_bits_of_the_cpu, .timeout = 120)
+{
+    static const shape some[] = {{1, 1, 1}, {7, 83, 21}, {17, 257, 31}, {5, 2048, 64}, {65, 520, 40}, {150, 72, 264},
+                                 {3, 4130, 40}};     /* wider than what few rows are quantised in place for */
+    for (int place = OP_SIMT_INT8; place <= OP_CUDA_INT8; place++) {
+        op_world w;
+        if (!op_open_at(&w, (op_place)place, SEED + 70)) continue;
+        reserve(&w);
+        for (size_t i = 0; i < sizeof some / sizeof *some; i++) check_int8(&w, some[i], i % 2 == 1);
+        op_close(&w);
+    }
+}
+
 /* Products around 65504, the greatest f16: a result is rounded as IEEE 754 has it, never clamped; f32 results do not care. */
 static void check_overflow(op_world *w, hdl_dtype act)
 {
@@ -168,7 +214,7 @@ static void check_places(op_world *w, int32_t K, int32_t N, int n_seeds, bool wi
     enum { ALL = 150 };
     static const int32_t counts[] = {1, 5, 16, 17, 33, 64, 70, 129};
     product p;
-    make_product(w, (shape){ALL, K, N}, &p);
+    make_product(w, (shape){ALL, K, N}, false, &p);
     const hdl_dtype act = w->act;
     if (wide) w->act = HDL_F32;
     const size_t row_bytes = op_act_bytes(w, (size_t)N), x_bytes = op_act_bytes(w, (size_t)K);
@@ -207,7 +253,7 @@ static void check_places(op_world *w, int32_t K, int32_t N, int n_seeds, bool wi
 Test(gemm_backends, a_row_has_the_same_bits_wherever_it_stands, .timeout = 300)
 {
     static const int32_t matrices[][2] = {{96, 48}, {515, 33}, {1056, 64}, {264, 160}};
-    for (int place = 0; place < OP_N_PLACES; place++) {
+    for (int place = 0; place < OP_N_PRODUCT_PLACES; place++) {
         op_world w;
         if (!op_open_at(&w, (op_place)place, SEED + 100)) continue;
         reserve(&w);
@@ -235,9 +281,10 @@ static void check_everything(op_world *w, hdl_activation act, bool in_place, int
     const int32_t ldx = K + pad, ldy = N + pad;
     const float untouched = -1232.0f;       /* exact in 16 bits too */
     product p;
-    make_product(w, (shape){M, K, N}, &p);
+    make_product(w, (shape){M, K, N}, true, &p);
     float *x = op_normals(w, (size_t)(M * ldx)), *bias = op_normals(w, N), *residual = op_normals(w, (size_t)(M * ldy));
     float *before = op_copies(w, (size_t)(M * ldy), untouched), *y = op_host(w, (size_t)(M * ldy) * sizeof *y);
+    op_int8_grid(w, x, M, ldx);
     for (int32_t m = 0; m < M; m++)
         for (int32_t k = K; k < ldx; k++) x[m * ldx + k] = NAN;      /* what lies between the rows is nobody's */
     void *px = op_act(w, x, (size_t)(M * ldx)), *pr = op_act(w, residual, (size_t)(M * ldy));
@@ -268,7 +315,7 @@ static void check_everything(op_world *w, hdl_activation act, bool in_place, int
 
 Test(gemm_backends, bias_activation_residual_rows_and_count_together, .timeout = 120)
 {
-    for (int place = 0; place < OP_N_PLACES; place++) {
+    for (int place = 0; place < OP_N_PRODUCT_PLACES; place++) {
         op_world w;
         if (!op_open_at(&w, (op_place)place, SEED + 200)) continue;
         reserve(&w);
@@ -304,6 +351,8 @@ static void check_activation(op_world *w, hdl_activation act)
         cr_assert(fabs((double)y[i] - want) <= allowed_error(act, (double)x[i], want) + rounding_error(w, want),
                   "%s activation %d at %g: %.9g, want %.9g", op_place_name(w->place), (int)act, (double)x[i], (double)y[i], want);
     }
+    for (int i = 0; w->compute == HDL_COMPUTE_INT8 && i < 2; i++)    /* a row that is not finite has no int8 */
+        cr_assert(isnan(y[M + i]), "%s activation %d: %g of an infinite row", op_place_name(w->place), (int)act, (double)y[M + i]);
     cr_assert(isnan(y[M + 2]), "%s activation %d hides a NaN", op_place_name(w->place), (int)act);
     cr_assert(!isnan(y[M + 3]) && !isnan(y[M + 4]), "%s activation %d makes NaN of a huge value", op_place_name(w->place), (int)act);
     w->backend->weight_close(p.w);
@@ -311,7 +360,7 @@ static void check_activation(op_world *w, hdl_activation act)
 
 Test(gemm_backends, activations_follow_double_over_the_whole_range, .timeout = 120)
 {
-    for (int place = 0; place < OP_N_PLACES; place++) {
+    for (int place = 0; place < OP_N_PRODUCT_PLACES; place++) {
         op_world w;
         if (!op_open_at(&w, (op_place)place, SEED + 300)) continue;
         const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 512, .K = 16, .N = 16};

@@ -7,7 +7,8 @@ enum { N_TILES = 3, DEVICE_SMS = 132, DEVICE_SHARED = 232448 };     /* of an H20
 
 /* A small tile that splits K, a middle one, and a large one: a third of the work for an output each time. */
 static const hdl_gemm_tile tiles[N_TILES] = {
-    {16, 32, 8, 400, 192, 20480, 2304}, {64, 64, 1, 450, 512, 65536, 17408}, {128, 128, 1, 1100, 1100, 163840, 67584}};
+    {16, 32, 64, 256, 8, 0, 400, 192, 20480, 2304}, {64, 64, 64, 256, 1, 0, 450, 512, 65536, 17408},
+    {128, 128, 64, 256, 1, 0, 1100, 1100, 163840, 67584}};
 
 static hdl_gemm_choice choose(int32_t M, int32_t N, int32_t K, size_t shared)
 {
@@ -43,6 +44,17 @@ Test(gemm_tiles, what_is_chosen_fits_and_nothing_that_fits_is_cheaper)
         for (int32_t t = 0; t < N_TILES && room == DEVICE_SHARED; t++)
             cr_assert_leq(cost_of(c, m, n, k), cost_of((hdl_gemm_choice){t, 1}, m, n, k), "M %d N %d K %d: tile %d", m, n, k, t);
     }
+}
+
+/* Work before the first step counts for each block that waits; rows quantised apart cost a launch, and more when they are more. */
+Test(gemm_tiles, a_prologue_and_a_launch_more_are_counted)
+{
+    hdl_gemm_tile slow = tiles[0];
+    slow.prologue = 1000;
+    cr_expect_gt(hdl_gemm_cost(&slow, 1, 16, 512, 512, DEVICE_SMS, DEVICE_SHARED),
+                 hdl_gemm_cost(&tiles[0], 1, 16, 512, 512, DEVICE_SMS, DEVICE_SHARED) + 900);
+    cr_expect_gt(hdl_gemm_quantise_cost(1, 64, DEVICE_SMS), HDL_GEMM_LAUNCH);
+    cr_expect_gt(hdl_gemm_quantise_cost(65536, 4096, DEVICE_SMS), 10 * hdl_gemm_quantise_cost(64, 512, DEVICE_SMS));
 }
 
 Test(gemm_tiles, a_cost_grows_with_every_extent)

@@ -344,3 +344,46 @@ Test(lag, attention_maps)
         lag_close(&l);
     }
 }
+
+static uint64_t device_memory, copied;      /* copied: by the load of the last rows_of_lane */
+
+static hdl_status describe_memory(const hdl_backend_device *device, hdl_device_info *info)
+{
+    const hdl_status status = deferred_backend()->describe(device, info);
+    info->memory_bytes = device_memory;
+    return status;
+}
+
+/* Rows of a step on a device of so much memory that likes 512 of them, and the bytes of its lane; one request is served. */
+static int32_t rows_of_lane(uint64_t memory, int32_t asked, uint64_t *bytes)
+{
+    static hdl_backend table;
+    table = *deferred_backend();
+    table.usual_rows = 512;
+    table.describe = describe_memory;
+    device_memory = memory;
+    hdl__plugin_provide("simt", &table);
+    const lag_device d = SIMT(1, asked);
+    lag_engine l = lag_open("tests/data/goldens/tiny-a", &d);
+    hdl_translator_stats stats = HDL_TRANSLATOR_STATS_INIT;
+    uint64_t hash;
+    lag_run(&l, 1, &hash);
+    cr_assert_eq(hdl_translator_get_stats(l.e.translator, &stats), HDL_OK);
+    copied = stats.copied_bytes;
+    *bytes = l.e.translator->lanes[0].plan.bytes;
+    lag_close(&l);
+    return stats.max_rows;
+}
+
+Test(lag, rows_follow_from_the_device_and_its_memory)
+{
+    uint64_t bytes = 0, least = 0, whole = 0;
+    cr_expect_eq(rows_of_lane((uint64_t)1 << 20, 256, &bytes), 256);    /* as asked */
+    const uint64_t first = copied;
+    cr_expect_eq(rows_of_lane(0, 0, &whole), 512);                      /* memory that is not known bounds nothing */
+    cr_expect_eq(copied, first, "%d bytes of copies, with half the rows %d: places that no row uses travel", (int)copied, (int)first);
+    cr_expect_eq(rows_of_lane(4 * whole, 0, &least), 512);
+    cr_expect_eq(rows_of_lane(4 * whole - 4, 0, &least), 256);
+    cr_expect_eq(rows_of_lane(4 * bytes, 0, &least), 256);
+    cr_expect_eq(rows_of_lane((uint64_t)1 << 20, 0, &least), 128);
+}

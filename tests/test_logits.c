@@ -80,6 +80,8 @@ static void make_case(op_world *w, logit_case *c, int32_t V, const int32_t n[OP_
     for (size_t i = 0; i < MAX_ROWS * E; i++) c->x[i] = sixty_fourth(w, 8);
     for (size_t i = 0; i < (size_t)V * E; i++) c->weights[i] = sixty_fourth(w, 8);
     for (int32_t v = 0; v < V; v++) c->bias[v] = sixty_fourth(w, 4);
+    op_int8_grid(w, c->x, MAX_ROWS, E);
+    op_int8_grid(w, c->weights, V, E);
     c->w = op_pack(w, c->weights, V, E, w->compute);      /* small multiples of 1/8: exact in 16 bits too */
 }
 
@@ -242,6 +244,8 @@ Test(logits, simt_f16, .timeout = 120) { check_vocabularies(OP_SIMT_F16); }
 Test(logits, cuda_f32) { check_vocabularies(OP_CUDA_F32); }
 Test(logits, cuda_bf16) { check_vocabularies(OP_CUDA_BF16); }
 Test(logits, cuda_f16) { check_vocabularies(OP_CUDA_F16); }
+Test(logits, simt_int8, .timeout = 120) { check_vocabularies(OP_SIMT_INT8); }
+Test(logits, cuda_int8) { check_vocabularies(OP_CUDA_INT8); }
 
 /* Eight orders of threads and blocks on a small vocabulary: the same bits. */
 Test(logits, every_schedule_gives_the_same_bits, .timeout = 120)
@@ -249,9 +253,10 @@ Test(logits, every_schedule_gives_the_same_bits, .timeout = 120)
     static logit_case c;
     static logit_found first, again;
     static const int32_t lengths[OP_MAX_SLOTS] = {5, 6, 7, 3, 9, 2, 3, 5};
-    for (int place = OP_SIMT_F32; place <= OP_SIMT_F16; place++) {
+    static const op_place simt[] = {OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16, OP_SIMT_INT8};
+    for (size_t i = 0; i < sizeof simt / sizeof *simt; i++) {
         op_world w;
-        if (!op_open_at(&w, (op_place)place, 950)) continue;
+        if (!op_open_at(&w, simt[i], 950)) continue;
         reserve(&w, 300);
         make_case(&w, &c, 300, lengths);
         for (uint64_t seed = 1; seed <= 8; seed++) {
@@ -270,11 +275,12 @@ Test(logits, not_finite_and_done)
     static logit_case c;
     static logit_found found, clean;
     static const int32_t lengths[OP_MAX_SLOTS] = {5, 6, 7, 3, 9, 2, 5, 5};
-    for (int place = 0; place < OP_N_PLACES; place++) {
+    for (int place = 0; place < OP_N_PRODUCT_PLACES; place++) {
         op_world w;
         if (!op_open_at(&w, (op_place)place, 800)) continue;
-        reserve(&w, 1000);
-        make_case(&w, &c, 1000, lengths);
+        const int32_t V = op_on_simt(&w) ? 300 : 1000;      /* some panels, the last one cut short */
+        reserve(&w, V);
+        make_case(&w, &c, V, lengths);
         run_case(&w, &c, &c.rows, c.x, c.bias, &clean);
         c.x[3 * E + 2] = NAN;       /* a beam of slot 1 */
         c.slots.state[4].done = 1;
@@ -289,14 +295,14 @@ Test(logits, not_finite_and_done)
         }
         cr_assert_eq(found.n[c.rows.n], 0x55555555, "a row past the count was written");
         c.x[3 * E + 2] = 0.0f;
-        c.bias[999] = INFINITY;     /* in the last lanes of the last panel; slot 5 may not even choose it */
+        c.bias[V - 1] = INFINITY;     /* in the last lanes of the last panel; slot 5 may not even choose it */
         run_case(&w, &c, &c.rows, c.x, c.bias, &found);
         for (int32_t row = 0; row < c.rows.n; row++) cr_assert_eq(found.n[row], c.rows.slot[row] == 4 ? 0x55555555 : -1);
-        c.bias[999] = -INFINITY;
+        c.bias[V - 1] = -INFINITY;
         run_case(&w, &c, &c.rows, c.x, c.bias, &found);
         for (int32_t row = 0; row < c.rows.n; row++)
             for (int32_t k = 0; c.rows.slot[row] != 4 && k < found.n[row]; k++)
-                cr_assert_neq(found.id[row * HDL_MAX_CANDIDATES + k], 999);
+                cr_assert_neq(found.id[row * HDL_MAX_CANDIDATES + k], V - 1);
         w.backend->weight_close(c.w);
         op_close(&w);
     }
@@ -341,16 +347,18 @@ Test(logits, nothing_left)
     static logit_case c;
     static logit_found found;
     static const int32_t lengths[OP_MAX_SLOTS] = {0};
-    op_world w;
-    cr_assert(op_open(&w, HDL_ISA_AUTO, 901));
-    reserve(&w, 100);
-    make_case(&w, &c, 100, lengths);
-    c.slots.options[5].min_length = 8;      /* may generate 0, 50 and 99; ends are 0 and 99 */
-    c.slots.options[5].flags = HDL_SLOT_NO_UNKNOWN;
-    c.slots.options[5].unknown_id = 50;
-    op_slots_send(&w, &c.slots);
-    run_case(&w, &c, &c.rows, c.x, c.bias, &found);
-    check_found(&c, &found, c.bias);
-    w.backend->weight_close(c.w);
-    op_close(&w);
+    for (int place = 0; place < OP_N_PRODUCT_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, (op_place)place, 901)) continue;
+        reserve(&w, 100);
+        make_case(&w, &c, 100, lengths);
+        c.slots.options[5].min_length = 8;      /* may generate 0, 50 and 99; ends are 0 and 99 */
+        c.slots.options[5].flags = HDL_SLOT_NO_UNKNOWN;
+        c.slots.options[5].unknown_id = 50;
+        op_slots_send(&w, &c.slots);
+        run_case(&w, &c, &c.rows, c.x, c.bias, &found);
+        check_found(&c, &found, c.bias);
+        w.backend->weight_close(c.w);
+        op_close(&w);
+    }
 }

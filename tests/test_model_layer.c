@@ -137,8 +137,8 @@ Test(model_layer, incremental)
     cr_expect_eq(by_step.lane.seats[0].n_self_pages, by_chunk.lane.seats[0].n_self_pages);
     cr_expect_eq(by_step.lane.n_free_pages, by_chunk.lane.n_free_pages);
     cr_expect_eq(memcmp(by_step.lane.self_pages, by_chunk.lane.self_pages, sizeof(int32_t)), 0);
-    const float *a = by_step.lane.pool->base, *b = by_chunk.lane.pool->base;
-    const size_t n = 8 * by_step.lane.pool->page_floats;     /* scratch, source and self pages are the lowest numbers */
+    const float *a = (const void *)by_step.lane.pool->base, *b = (const void *)by_chunk.lane.pool->base;     /* f32 pages */
+    const size_t n = 8 * by_step.lane.pool->page_bytes / sizeof *a;    /* scratch, source and self pages are the lowest numbers */
     double largest = 0.0, any = 0.0;
     for (size_t k = 0; k < n; k++) {
         largest = fmax(largest, fabs((double)a[k] - (double)b[k]));

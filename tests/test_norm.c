@@ -22,7 +22,8 @@ static const norm_row table[] = {
     {8, HDL_NORM_RMS, true, false, false, 0.0f, 1.0f},     {17, HDL_NORM_LAYER, true, false, true, 2.0f, 1.0f},
     {64, HDL_NORM_LAYER, false, true, true, 0.0f, 1.0f},   {100, HDL_NORM_RMS, false, true, true, 1.0f, 1.0f},
     {256, HDL_NORM_LAYER, true, true, true, 0.0f, 1.0f},   {256, HDL_NORM_LAYER, true, true, false, 200.0f, 1.0f},
-    {512, HDL_NORM_RMS, true, false, true, 0.0f, 1e-4f},   {1024, HDL_NORM_LAYER, true, true, true, -50.0f, 3.0f},
+    {512, HDL_NORM_RMS, true, false, true, 0.0f, 1e-4f},   {701, HDL_NORM_RMS, true, true, true, 0.0f, 1.0f},
+    {768, HDL_NORM_LAYER, true, true, false, 0.0f, 1.0f},  {1024, HDL_NORM_LAYER, true, true, true, -50.0f, 3.0f},
     {4096, HDL_NORM_LAYER, true, true, true, 0.0f, 1e3f},  {16384, HDL_NORM_LAYER, true, true, false, 0.5f, 1.0f},
 };
 

@@ -142,30 +142,36 @@ static void draw_all(op_world *w, op_slots *s, const draw_case *c, hdl_weight *w
     }
 }
 
-static void check_row(op_world *w, const draw_row *row)
+/* Slots of even number draw as one row says, the others as another of the same vocabulary. */
+static void check_rows(op_world *w, const draw_row *even, const draw_row *odd)
 {
-    static draw_case c;
+    static draw_case c[2];
     op_slots s = {.n = OP_MAX_SLOTS};
-    c.row = row;
-    c.x = op_normals(w, E);
-    c.weights = op_normals(w, (size_t)row->V * E);
-    for (int32_t i = 0; row->ties && i < E; i++) c.x[i] = i == 0 ? 1.0f : 0.0f;
-    for (int32_t i = 0; row->ties && i < row->V * E; i++) c.weights[i] = (float)op_below(w, 5) * 0.5f;
-    op_act_round(w, c.x, E);
-    op_act_round(w, c.weights, (size_t)(row->V * E));
-    for (int32_t i = 0; i < OP_MAX_SLOTS; i++) set_slot(&s, row, i);
-    op_slots_make(w, &s, row->V);
-    make_distribution(&c);
-    hdl_weight *weight = op_pack(w, c.weights, row->V, E, w->compute);
+    const int32_t V = even->V;
+    float *x = op_normals(w, E), *weights = op_normals(w, (size_t)V * E);
+    for (int32_t i = 0; even->ties && i < E; i++) x[i] = i == 0 ? 1.0f : 0.0f;
+    for (int32_t i = 0; even->ties && i < V * E; i++) weights[i] = (float)op_below(w, 5) * 0.5f;
+    op_act_round(w, x, E);
+    op_act_round(w, weights, (size_t)(V * E));
+    for (int32_t i = 0; i < 2; i++) {
+        c[i].row = i == 0 ? even : odd;
+        c[i].x = x;
+        c[i].weights = weights;
+        make_distribution(&c[i]);
+    }
+    for (int32_t i = 0; i < OP_MAX_SLOTS; i++) set_slot(&s, c[i % 2].row, i);
+    op_slots_make(w, &s, V);
+    hdl_weight *weight = op_pack(w, weights, V, E, w->compute);
     int32_t token[DRAWS], sure = 0;
     float logprob[DRAWS];
-    draw_all(w, &s, &c, weight, token, logprob);
+    draw_all(w, &s, &c[0], weight, token, logprob);
     for (int32_t d = 0; d < draws_of(w); d++) {
-        const int32_t expected = expected_token(&c, (double)hdl_uniform(1234567890123u, (uint32_t)d, 0));
-        if (expected >= 0) cr_assert_eq(token[d], expected, "V %d, draw %d: token %d, not %d", row->V, d, token[d], expected);
+        const draw_case *own = &c[d % 2];
+        const int32_t expected = expected_token(own, (double)hdl_uniform(1234567890123u, (uint32_t)d, 0));
+        if (expected >= 0) cr_assert_eq(token[d], expected, "V %d, draw %d: token %d, not %d", V, d, token[d], expected);
         sure += expected >= 0;
-        cr_assert_gt(c.p[token[d]], 0.0, "token %d was cut", token[d]);
-        cr_assert_lt(fabs((double)logprob[d] - c.logprob[token[d]]), 1e-5, "token %d", token[d]);
+        cr_assert_gt(own->p[token[d]], 0.0, "token %d was cut", token[d]);
+        cr_assert_lt(fabs((double)logprob[d] - own->logprob[token[d]]), 1e-5, "token %d", token[d]);
     }
     cr_assert_gt(sure, draws_of(w) * 9 / 10, "only %d draws could be compared", sure);
     w->backend->weight_close(weight);
@@ -178,7 +184,7 @@ static void check_place(op_place place)
         if (!op_open_at(&w, place, 1100 + 3 * i + (uint64_t)place % 3)) return;
         const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = OP_MAX_SLOTS, .K = E, .N = E, .V = 1000};
         op_reserve(&w, &limits);
-        check_row(&w, &table[i]);
+        check_rows(&w, &table[i], &table[i]);
         op_close(&w);
     }
 }
@@ -194,17 +200,21 @@ Test(sampling, cuda_bf16) { check_place(OP_CUDA_BF16); }
 Test(sampling, cuda_f16) { check_place(OP_CUDA_F16); }
 
 /* A device so small that four of eight rows may keep their logits: the others take a second round. */
-Test(sampling, more_rows_draw_than_may_keep_their_logits, .timeout = 120)
+static void check_small_device(const draw_row *even, const draw_row *odd)
 {
-    static const draw_row row = {1000, 50, 0.9f, 1.5f, 0.0f, true, false};
     op_world w;
     setenv("SIMT_MEMORY", "4194304", 1);
     if (!op_open_at(&w, OP_SIMT_F32, 1200)) return;
     const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = OP_MAX_SLOTS, .K = E, .N = E, .V = 1000};
     op_reserve(&w, &limits);
-    check_row(&w, &row);
+    check_rows(&w, even, odd);
     op_close(&w);
 }
+
+static const draw_row drawing = {1000, 50, 0.9f, 1.5f, 0.0f, true, false}, greedy = {1000, 0, 1.0f, 0.0f, 0.0f, true, false};
+
+Test(sampling, more_rows_draw_than_may_keep_their_logits, .timeout = 120) { check_small_device(&drawing, &drawing); }
+Test(sampling, some_rows_draw_in_both_rounds, .timeout = 120) { check_small_device(&greedy, &drawing); }
 
 /* Frequencies follow the probabilities: chi-squared over 5 tokens, 4 degrees of freedom, 99.99 % quantile 23.5. */
 Test(sampling, frequencies)

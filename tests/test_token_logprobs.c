@@ -9,7 +9,7 @@ typedef struct score_row { int32_t M, V, E, pad; bool bias; hdl_compute compute;
 
 /*
  * allowed: f32 sums of E products; bf16 keeps 8 bits of a factor; int8 7 bits. Logits spread over about 4. Where hidden rows have 16
- * bits the reference reads what the op reads, and the sums are f32 again.
+ * bits the reference reads what the op reads, and the sums are f32 again; so too where all products are int8 (op_int8_grid).
  */
 static const score_row table[] = {
     {1, 3, 8, -1, false, HDL_COMPUTE_F32, 2e-6},       {5, 100, 64, 7, true, HDL_COMPUTE_F32, 3e-6},
@@ -28,6 +28,8 @@ static score_case make_case(op_world *w, const score_row *row)
     score_case c = {op_normals(w, (size_t)row->M * E), op_normals(w, V * E), op_normals(w, V), NULL, NULL};
     for (size_t i = 0; i < V * E; i++) c.weights[i] /= sqrtf((float)E);
     op_act_round(w, c.weights, V * E);
+    op_int8_grid(w, c.x, row->M, row->E);
+    op_int8_grid(w, c.weights, row->V, row->E);
     c.ids = op_host(w, (size_t)row->M * sizeof *c.ids);
     for (int32_t m = 0; m < row->M; m++) c.ids[m] = op_below(w, row->V);
     c.w = op_pack(w, c.weights, row->V, row->E, w->act == HDL_F32 ? row->compute : w->compute);
@@ -112,3 +114,5 @@ Test(token_logprobs, simt_f16) { check_table(OP_SIMT_F16); }
 Test(token_logprobs, cuda_f32) { check_table(OP_CUDA_F32); }
 Test(token_logprobs, cuda_bf16) { check_table(OP_CUDA_BF16); }
 Test(token_logprobs, cuda_f16) { check_table(OP_CUDA_F16); }
+Test(token_logprobs, simt_int8) { check_table(OP_SIMT_INT8); }
+Test(token_logprobs, cuda_int8) { check_table(OP_CUDA_INT8); }

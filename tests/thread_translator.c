@@ -142,6 +142,7 @@ static int open_translator(hdl_model *model, shared *all)
     o.max_rows = 16;
     o.max_beam = 4;
     o.max_queue = 8;
+    o.trace = "/dev/null";      /* all threads tell of their work */
     if (hdl_translator_open(model, &o, &all->translator) != HDL_OK) return 0;
     for (size_t i = 0; i < WORDS; i++) {
         hdl_request r = HDL_REQUEST_INIT;

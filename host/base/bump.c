@@ -19,7 +19,8 @@ void *hdl__bump_take(hdl__bump *bump, size_t n, size_t size)
     if (!hdl__mul_size(n, size, &bytes) || !hdl__add_size(bytes, ALIGN_BYTES - 1, &bytes)) return NULL;
     bytes &= ~(ALIGN_BYTES - 1);
     if (bump->blocks == NULL || bytes > bump->capacity - bump->used) {
-        size_t capacity = bump->blocks == NULL ? FIRST_BLOCK_BYTES : bump->blocks->bytes * 2;
+        const bool few = bump->blocks == NULL || bump->blocks->next == NULL;     /* an ordinary line fits into two */
+        size_t capacity = few ? FIRST_BLOCK_BYTES : bump->blocks->bytes * 2;
         if (capacity > LARGEST_STEP_BYTES) capacity = LARGEST_STEP_BYTES;
         if (capacity < bytes) capacity = bytes;
         if (!hdl__add_size(sizeof(hdl__bump_block), capacity, &total)) return NULL;

@@ -55,6 +55,7 @@ typedef struct hdl__cli_list {
 
 enum { HDL__ALIGNMENT_NONE, HDL__ALIGNMENT_HARD, HDL__ALIGNMENT_SOFT };
 enum { HDL__COLOR_AUTO, HDL__COLOR_ALWAYS, HDL__COLOR_NEVER };
+enum { HDL__PRODUCTS_AUTO, HDL__PRODUCTS_OWN, HDL__PRODUCTS_ONEDNN, HDL__PRODUCTS_CUBLASLT };
 enum { HDL__COMPUTE_AUTO, HDL__COMPUTE_F32, HDL__COMPUTE_BF16, HDL__COMPUTE_F16, HDL__COMPUTE_INT8 };
 enum { HDL__SPLIT_LONG, HDL__SPLIT_SENTENCES, HDL__SPLIT_NEVER };
 enum { HDL__OVERFLOW_CUT, HDL__OVERFLOW_ERROR };
@@ -62,13 +63,13 @@ enum { HDL__OVERFLOW_CUT, HDL__OVERFLOW_ERROR };
 #define HDL__CLI_MAX_OPTIONS 96     /* a test holds the table to it */
 
 typedef struct hdl__cli_options {
-    const char   *model, *input, *output, *prefix, *suppress, *stats, *vocab_map;
+    const char   *model, *input, *output, *prefix, *suppress, *stats, *trace, *vocab_map;
     const char   *source_spm, *target_spm, *spm, *svg, *to, *device;
     int           tokens, json, strict, quiet, progress, help, version, licenses, man, no_svg;
     int           beam, n_best, no_repeat_ngram, min_length, max_length, top_k;
     int           alternatives, sample, no_unk, with_end_token, replace_unknowns;
     int           alignment, length_norm, stop, split, overflow, color, map, layer, head;
-    int           max_source_length, threads, compute, batch_tokens, max_rows;
+    int           max_source_length, threads, compute, products, batch_tokens, max_rows;
     double        length_penalty, coverage_penalty, repetition_penalty, patience, prefix_bias;
     double        min_alternative_prob, top_p, temperature;
     uint64_t      seed;

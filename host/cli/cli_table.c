@@ -38,6 +38,12 @@ const hdl__cli_option hdl__cli_option_table[] = {
       .metavar = "FILE",
       .help = "At the end write a JSON object to FILE: sentences, tokens, seconds, tokens per "
               "second, peak memory, and what the engine counted." },
+    { .name = "trace", .aliases = "", .kind = HDL__OPTION_TEXT, .group = HDL__GROUP_FILES,
+      .commands = HDL__TRANSLATE | HDL__SCORE, .offset = offsetof(hdl__cli_options, trace),
+      .metavar = "FILE",
+      .help = "Write what the engine does and when to FILE, as a Chrome trace for Perfetto or "
+              "chrome://tracing: requests, queue, passes, the operations in them. It may not be a "
+              "file that is read or written otherwise. See docs/trace.md." },
     { .name = "source-spm", .aliases = "", .kind = HDL__OPTION_TEXT, .group = HDL__GROUP_FILES,
       .commands = LOAD, .offset = offsetof(hdl__cli_options, source_spm), .metavar = "FILE",
       .help = "SentencePiece model of the source, instead of the model's own." },
@@ -234,9 +240,9 @@ const hdl__cli_option hdl__cli_option_table[] = {
     { .name = "device", .aliases = "", .kind = HDL__OPTION_TEXT, .group = HDL__GROUP_ENGINE,
       .commands = ENGINE, .offset = offsetof(hdl__cli_options, device), .metavar = "NAME",
       .initial = "auto",
-      .help = "Where to compute: auto (a CUDA device that works, else "
-              "the processor), cpu, cuda, cuda:1, simt; heddle devices "
-              "tells what works here." },
+      .help = "Where to compute: auto (the first CUDA device, else the processor), "
+              "cpu, cuda, cuda:1, simt; several devices share the work: cuda:0,1, or "
+              "cuda:all for all of them; heddle devices tells what works here." },
     { .name = "threads", .aliases = "cpu-threads inter-threads", .kind = HDL__OPTION_INT,
       .group = HDL__GROUP_ENGINE, .commands = ENGINE,
       .offset = offsetof(hdl__cli_options, threads), .min = 1, .max = 256, .metavar = "N",
@@ -249,8 +255,13 @@ const hdl__cli_option hdl__cli_option_table[] = {
                  "int8=int8-float32=i8",
       .initial = "auto",
       .help = "Number format of the products. auto: int8 weights run int8 where the device "
-              "offers it, others bf16 where it multiplies that natively, else f32; f16 (cuda) "
-              "only when asked for." },
+              "offers it (cpu, cuda), others bf16 where it multiplies that natively, else f32; "
+              "f16 (cuda) only when asked for." },
+    { .name = "products", .aliases = "", .kind = HDL__OPTION_CHOICE, .group = HDL__GROUP_ENGINE,
+      .commands = ENGINE, .offset = offsetof(hdl__cli_options, products),
+      .choices = "auto own onednn cublaslt", .initial = "auto",
+      .help = "Whose matrix products: auto and own take heddle's; onednn (cpu) and cublaslt (cuda) "
+              "a library's, where it is installed. heddle devices tells where cuBLASLt is." },
     { .name = "batch-tokens", .aliases = "mini-batch-words max-batch-tokens",
       .kind = HDL__OPTION_INT, .group = HDL__GROUP_ENGINE, .commands = ENGINE,
       .offset = offsetof(hdl__cli_options, batch_tokens), .min = 1, .max = MOST_TOKENS,
@@ -258,7 +269,7 @@ const hdl__cli_option hdl__cli_option_table[] = {
       .help = "Source tokens of one encoder pass." },
     { .name = "max-rows", .aliases = "", .kind = HDL__OPTION_INT, .group = HDL__GROUP_ENGINE,
       .commands = ENGINE, .offset = offsetof(hdl__cli_options, max_rows), .min = 1, .max = 4096,
-      .metavar = "N", .initial = "128",
+      .metavar = "N", .initial = "64 a thread on the CPU, up to 1024 on a GPU",
       .help = "Hypotheses that one decoding step carries." },
 
     { .name = "quiet", .aliases = "quiet-translation", .kind = HDL__OPTION_FLAG,

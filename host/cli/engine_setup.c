@@ -74,7 +74,7 @@ static int model_default(const hdl_model *model, const char *wanted)
 
 static int larger(int a, int b) { return a > b ? a : b; }
 
-void hdl__engine_translator_options(const hdl__engine *engine, const hdl__cli_options *options,
+void hdl__engine_translator_options(hdl__engine *engine, const hdl__cli_options *options,
                                     hdl_translator_options *translator)
 {
     static const hdl_compute computes[] = {
@@ -84,12 +84,22 @@ void hdl__engine_translator_options(const hdl__engine *engine, const hdl__cli_op
         [HDL__COMPUTE_F16] = HDL_COMPUTE_F16,
         [HDL__COMPUTE_INT8] = HDL_COMPUTE_INT8,
     };
+    static const hdl_products products[] = {
+        [HDL__PRODUCTS_AUTO] = HDL_PRODUCTS_AUTO,
+        [HDL__PRODUCTS_OWN] = HDL_PRODUCTS_OWN,
+        [HDL__PRODUCTS_ONEDNN] = HDL_PRODUCTS_ONEDNN,
+        [HDL__PRODUCTS_CUBLASLT] = HDL_PRODUCTS_CUBLASLT,
+    };
+    engine->places = (hdl_device_options)HDL_DEVICE_OPTIONS_INIT;
+    engine->places.products = products[options->products];
     *translator = (hdl_translator_options)HDL_TRANSLATOR_OPTIONS_INIT;
     translator->device = options->device;
+    translator->device_options = &engine->places;
     translator->compute = computes[options->compute];
     translator->threads = options->threads;
     translator->max_rows = options->max_rows;
     translator->batch_tokens = options->batch_tokens;
+    translator->trace = options->trace;
     int beam = options->beam ? options->beam : model_default(engine->model, "beam");
     translator->max_beam = larger(LIBRARY_BEAM, larger(beam, options->n_best));
     int positions = larger(options->max_length, options->max_source_length);
@@ -175,12 +185,14 @@ int hdl__engine_open(hdl__engine *engine, const hdl__cli_options *options)
     return status == HDL_EINVAL ? HDL__EXIT_USAGE : code;
 }
 
-void hdl__engine_close(hdl__engine *engine)
+int hdl__engine_close(hdl__engine *engine)
 {
-    hdl_translator_close(engine->translator, 0);
+    const hdl_status status = hdl_translator_close(engine->translator, 0);
+    const int code = status == HDL_OK ? HDL__EXIT_DONE : hdl__cli_failed(status);
     hdl_model_close(engine->model);
     hdl__cli_text_free(&engine->path);
     hdl__cli_text_free(&engine->suppress);
     free((void *)engine->suppress_items);
     *engine = (hdl__engine){ 0 };
+    return code;
 }

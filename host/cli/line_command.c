@@ -21,6 +21,34 @@ static bool same_file(int a, int b)
     return S_ISREG(about_a.st_mode) && about_a.st_dev == about_b.st_dev && about_a.st_ino == about_b.st_ino;
 }
 
+static bool is_file_of(const char *path, const struct stat *about)
+{
+    struct stat other;
+    return path && stat(path, &other) == 0 && other.st_dev == about->st_dev && other.st_ino == about->st_ino;
+}
+
+static bool is_open_file(int fd, const struct stat *about)
+{
+    struct stat other;
+    return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == about->st_dev && other.st_ino == about->st_ino;
+}
+
+/* The trace is emptied when the engine opens: it may not be a file that anything else is about. */
+static int refuse_trace(const hdl__cli_options *options, const files *open, const hdl__output *output)
+{
+    struct stat about;
+    if (!options->trace) return HDL__EXIT_DONE;
+    if (strcmp(options->trace, "-") == 0)
+        return hdl__cli_misuse("option --trace: a trace goes to a file, not to standard output");
+    if (stat(options->trace, &about) != 0 || !S_ISREG(about.st_mode)) return HDL__EXIT_DONE;
+    const int fds[] = { open->input.fd, open->prefix.fd, open->stats.fd, output->fd };
+    const char *const paths[] = { options->suppress, options->vocab_map, options->source_spm, options->target_spm, options->spm };
+    bool same = false;
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; ++i) same = same || is_open_file(fds[i], &about);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; ++i) same = same || is_file_of(paths[i], &about);
+    return same ? hdl__cli_misuse("the trace would overwrite %s", options->trace) : HDL__EXIT_DONE;
+}
+
 static int refuse_same(const files *open, const hdl__output *output)
 {
     if (same_file(open->input.fd, output->fd))
@@ -53,7 +81,8 @@ static int open_files(hdl__line_command *command, files *open)
         return hdl__cli_misuse("input and prefixes are both standard input");
     if (!hdl__output_open(&command->output, options->output)) return cannot_open(options->output);
     if (options->stats && !hdl__output_open(&open->stats, options->stats)) return cannot_open(options->stats);
-    return refuse_same(open, &command->output);
+    const int code = refuse_same(open, &command->output);
+    return code == HDL__EXIT_DONE ? refuse_trace(options, open, &command->output) : code;
 }
 
 /* Standard error is shown progress only where it disturbs nothing that is typed or read there. */
@@ -117,7 +146,7 @@ int hdl__line_command_run(hdl__line_command *command)
     hdl__reader_close(&open.prefix);
     hdl__output_close(&command->output);
     hdl__output_close(&open.stats);
-    hdl__engine_close(&command->engine);
+    const int closed = hdl__engine_close(&command->engine);
     hdl__signals_stop();
-    return code;
+    return code == HDL__EXIT_DONE ? closed : code;
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define USUAL_LINES 1024
+#define LINES_A_ROW 4               /* behind a long line others end: enough of them that rows are never short of work */
 #define LOOK_MILLISECONDS 100       /* while waiting: how often signals and the progress bar get a look */
 
 static int fail_line(const hdl__line_stream *stream, uint64_t line, const char *why)
@@ -91,6 +93,14 @@ static int write_lines(hdl__line_stream *stream, hdl__cli_text *out)
     }
 }
 
+/* Lines on their way: each holds room for its result. */
+static size_t window_lines(const hdl__line_stream *stream)
+{
+    hdl_translator_stats stats = HDL_TRANSLATOR_STATS_INIT;
+    if (hdl_translator_get_stats(stream->translator, &stats) != HDL_OK) return USUAL_LINES;
+    return LINES_A_ROW * (size_t)stats.lanes * (size_t)stats.max_rows;
+}
+
 int hdl__line_stream_run(hdl__line_stream *stream)
 {
     pthread_t feed;
@@ -101,7 +111,7 @@ int hdl__line_stream_run(hdl__line_stream *stream)
     fcntl(stream->wake[1], F_SETFD, FD_CLOEXEC);
     stream->input->wake = stream->wake[0];
     if (stream->prefix) stream->prefix->wake = stream->wake[0];
-    bool opened = hdl__window_open(&stream->window);
+    bool opened = hdl__window_open(&stream->window, window_lines(stream));
     bool fed = opened && pthread_create(&feed, NULL, hdl__line_feed, stream) == 0;
     if (fed) code = write_lines(stream, &out);
     else code = hdl__cli_error("cannot start reading: %s", opened ? "no thread to be had" : "out of memory");

@@ -4,13 +4,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define WINDOW_LINES 1024                       /* as many as may wait in the engine's queue */
 #define WINDOW_COST ((size_t)64 << 20)          /* bytes; one line is always let in, however large */
 
-bool hdl__window_open(hdl__window *window)
+bool hdl__window_open(hdl__window *window, size_t lines)
 {
     pthread_condattr_t attributes;
-    *window = (hdl__window){ .capacity = WINDOW_LINES };
+    *window = (hdl__window){ .capacity = lines };
     window->jobs = calloc(window->capacity, sizeof *window->jobs);
     if (!window->jobs) return false;
     pthread_mutex_init(&window->mutex, NULL);

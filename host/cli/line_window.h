@@ -30,7 +30,8 @@ typedef struct hdl__window {
     bool            stopped;    /* nothing more is wanted */
 } hdl__window;
 
-bool hdl__window_open(hdl__window *window);
+/* Room for `lines` lines. */
+bool hdl__window_open(hdl__window *window, size_t lines);
 /* Frees the jobs inside too. */
 void hdl__window_close(hdl__window *window);
 /* Waits for room. False: the window was stopped, the job is still the caller's. */

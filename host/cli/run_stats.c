@@ -23,6 +23,30 @@ static void set_count(json_t *object, const char *name, uint64_t value)
     json_object_set_new(object, name, json_integer((json_int_t)value));
 }
 
+/* What each device has done, in the order in which they were asked for. */
+static json_t *list_devices(hdl_translator *translator, int32_t n)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < n; i++) {
+        hdl_device_stats stats = HDL_DEVICE_STATS_INIT;
+        if (hdl_translator_get_device_stats(translator, i, &stats) != HDL_OK) continue;
+        json_t *object = json_object();
+        json_object_set_new(object, "name", hdl__json_string(stats.name));
+        json_object_set_new(object, "description", hdl__json_string(stats.description));
+        set_count(object, "sentences", stats.sentences);
+        set_count(object, "target_tokens", stats.target_tokens);
+        set_count(object, "steps", stats.steps);
+        set_count(object, "rows", stats.rows);
+        json_object_set_new(object, "lost", json_boolean(stats.lost));
+        if (stats.library_weights + stats.refused_weights > 0) {
+            set_count(object, "library_weights", (uint64_t)stats.library_weights);
+            set_count(object, "refused_weights", (uint64_t)stats.refused_weights);
+        }
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
 int hdl__stats_write(hdl__output *output, hdl_translator *translator, uint64_t lines, double seconds)
 {
     hdl_translator_stats stats = HDL_TRANSLATOR_STATS_INIT;
@@ -41,6 +65,7 @@ int hdl__stats_write(hdl__output *output, hdl_translator *translator, uint64_t l
     set_count(object, "pool_bytes", stats.pool_bytes);
     set_count(object, "steps", stats.steps);
     set_count(object, "rows", stats.rows);
+    set_count(object, "launches", stats.launches);
     set_count(object, "encoder_passes", stats.encoder_passes);
     set_count(object, "padded_rows", stats.padded_rows);
     set_count(object, "copied_bytes", stats.copied_bytes);
@@ -49,6 +74,7 @@ int hdl__stats_write(hdl__output *output, hdl_translator *translator, uint64_t l
     set_count(object, "lanes", (uint64_t)stats.lanes);
     json_object_set_new(object, "compute", hdl__json_string(stats.compute ? stats.compute : ""));
     json_object_set_new(object, "device", hdl__json_string(stats.device ? stats.device : ""));
+    json_object_set_new(object, "devices", list_devices(translator, stats.n_devices));
     hdl__cli_text text = { 0 };
     bool ok = hdl__json_put(object, false, &text) && !text.failed;
     hdl__output_begin(output);

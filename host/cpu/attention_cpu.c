@@ -16,12 +16,13 @@ static void find_self_keys(const hdl__attention_run *run, int32_t row)
     const hdl_slot_options *o = &slots->options[slot];
     const int32_t *pages = slots->self_pages + (int64_t)slot * slots->self_stride;
     const hdl_history_layout at = hdl_history_layout_of(o);
+    const size_t row_bytes = (size_t)args->D * hdl_dtype_bytes(args->pool->desc.dtype);
     const uint8_t *ancestor = hdl_ancestor_row(slots->history + slots->history_off[slot], &at, o, pos, beam);
     for (int32_t p = 0; p <= pos; p++) {
         const int32_t writer = o->K == 1 ? 0 : p < pos ? ancestor[p] : beam;
         const int32_t key_row = p * o->K + writer;
-        const float *page = hdl__page_keys(args->pool, pages[key_row / HDL_PAGE_ROWS], args->layer);
-        run->keys[p] = page + (int64_t)(key_row % HDL_PAGE_ROWS) * args->D;
+        const uint8_t *page = hdl__page_keys(args->pool, pages[key_row / HDL_PAGE_ROWS], args->layer);
+        run->keys[p] = page + (size_t)(key_row % HDL_PAGE_ROWS) * row_bytes;
     }
 }
 
@@ -29,14 +30,16 @@ static hdl__query_block page_queries(const hdl__attention_run *run, bool blocks)
 {
     const hdl_attention_args *args = run->args;
     hdl__query_block block = {.run = run, .blocks = blocks};
-    block.attend = (hdl__attend){.D = args->D, .scale = args->scale, .k = run->keys, .v = run->keys, .ldv = args->D};
+    block.attend = (hdl__attend){.D = args->D, .scale = args->scale, .k = run->keys, .v = run->keys, .ldv = args->D,
+                                 .bf16 = args->pool->desc.dtype == HDL_BF16};
     return block;
 }
 
+/* The head whose keys the next query reads; all queries of a block that are not apart read the first one's. */
 static void set_head(const hdl__attention_run *run, hdl__query_block *block, int32_t kv_head)
 {
-    block->attend.k_off = hdl__page_head(run->args->pool, kv_head);
-    block->attend.v_off = block->attend.k_off + hdl__page_values(run->args->pool);
+    block->attend.k_off[block->n] = hdl__page_head(run->args->pool, kv_head);
+    block->attend.v_off[block->n] = block->attend.k_off[block->n] + hdl__page_values(run->args->pool);
 }
 
 /* The row's line of `probs`, zeroed, or NULL. */
@@ -55,12 +58,15 @@ static void attend_self(const hdl__attention_run *run, int32_t row)
     float *probs = clear_probs(args, row);
     find_self_keys(run, row);
     hdl__query_block block = page_queries(run, false);
+    block.attend.apart = group == 1;
     for (int32_t h = 0; h < args->Hkv; h++) {
-        set_head(run, &block, h);
-        for (int32_t g = 0; g < group; g++)
+        for (int32_t g = 0; g < group; g++) {
+            set_head(run, &block, h);
             hdl__query_add(&block, &(hdl__query){row, h * group + g, seen, probs, NULL});
-        hdl__query_flush(&block);
+        }
+        if (group > 1) hdl__query_flush(&block);
     }
+    hdl__query_flush(&block);
 }
 
 /* The row's line of the history's alignment, or NULL when it keeps none. */
@@ -90,16 +96,19 @@ static void attend_source(const hdl__attention_run *run, int32_t first, int32_t 
         clear_probs(args, row);
     }
     hdl__query_block block = page_queries(run, true);
+    block.attend.apart = group == 1 && end - first == 1;
     for (int32_t h = 0; h < args->Hkv; h++) {
-        set_head(run, &block, h);
         for (int32_t row = first; row < end; row++) {
             float *probs = args->probs != NULL ? args->probs + row * args->ldp : NULL;
             float *align = alignment_row(args, row);
-            for (int32_t g = 0; g < group; g++)
+            for (int32_t g = 0; g < group; g++) {
+                set_head(run, &block, h);
                 hdl__query_add(&block, &(hdl__query){row, h * group + g, S, probs, align});
+            }
         }
-        hdl__query_flush(&block);
+        if (!block.attend.apart) hdl__query_flush(&block);
     }
+    hdl__query_flush(&block);
 }
 
 /* Keys of the longest row of the step. */

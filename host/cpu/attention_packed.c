@@ -5,7 +5,7 @@
 
 typedef struct packed_job {
     const hdl__attention_run *run;
-    const float             **pointers;     /* [Hkv][2][Tk] keys, then values: each head its own, so that heads may run apart */
+    const void              **pointers;     /* [Hkv][2][Tk] keys, then values: each head its own, so that heads may run apart */
     size_t                    Tk;           /* of the longest sequence */
 } packed_job;
 
@@ -17,7 +17,7 @@ static void attend_sequence(const packed_job *job, int32_t s, int32_t kv_head)
     const int32_t first_q = args->cu_q[s], Tq = args->cu_q[s + 1] - first_q;
     const int32_t first_k = args->cu_k[s], Tk = args->cu_k[s + 1] - first_k;
     const int64_t offset = first_k * args->ldkv + (int64_t)kv_head * args->D;
-    const float **key = job->pointers + 2 * job->Tk * (size_t)kv_head, **value = key + job->Tk;
+    const void **key = job->pointers + 2 * job->Tk * (size_t)kv_head, **value = key + job->Tk;
     for (int32_t j = 0; j < Tk; j++) {
         key[j] = (const float *)args->k + offset + j * args->ldkv;
         value[j] = (const float *)args->v + offset + j * args->ldkv;
@@ -57,7 +57,7 @@ void hdl__attend_packed(hdl_backend_stream *stream, hdl__attention_run *run, siz
     const size_t Tk = (size_t)longest_sequence(args);
     const packed_job job = {
         .run = run, .Tk = Tk,
-        .pointers = hdl__cpu_carve(stream, used, 2 * (size_t)args->Hkv * Tk * sizeof(float *)),
+        .pointers = hdl__cpu_carve(stream, used, 2 * (size_t)args->Hkv * Tk * sizeof(void *)),
     };
     if (args->probs == NULL) {
         hdl__cpu_share(stream, args->Hkv, attend_head, (void *)&job);

@@ -8,7 +8,7 @@
 typedef struct hdl__attention_run {
     const hdl_attention_args *args;
     const hdl__op_kernels    *kernels;
-    const float             **keys;         /* [Tk] one pointer per key, or per block of keys */
+    const void              **keys;         /* [Tk] one pointer per key, or per block of keys */
     float                    *scores;       /* f32 [HDL__QUERY_BLOCK, ld_scores], when probabilities are asked for; else NULL */
     int64_t                   ld_scores;
 } hdl__attention_run;

@@ -47,8 +47,8 @@ done:
 static hdl_status choose_products(hdl_backend_device *device, hdl_products asked)
 {
     hdl_status status = HDL_OK;
-    HDL_CHECK((unsigned)asked <= HDL_PRODUCTS_ONEDNN, HDL_EINVAL, "cpu: products = %d, allowed 0 to %d", (int)asked,
-              (int)HDL_PRODUCTS_ONEDNN);
+    HDL_CHECK((unsigned)asked <= HDL_PRODUCTS_CUBLASLT, HDL_EINVAL, "cpu: products = %d, allowed 0 to %d", (int)asked,
+              (int)HDL_PRODUCTS_CUBLASLT);
     HDL_CHECK(asked != HDL_PRODUCTS_ONEDNN || hdl__onednn_built(), HDL_ENOSUPPORT,
               "cpu: products = oneDNN, this build has none");
     device->products = asked;
@@ -130,10 +130,16 @@ static hdl_dtype hidden_dtype(hdl_compute compute)
     return HDL_F32;
 }
 
+/* Who lets weights round, lets keys and values round too: pages are the most of what a lane fills. */
+static hdl_dtype page_dtype(hdl_compute compute)
+{
+    return compute == HDL_COMPUTE_F32 ? HDL_F32 : HDL_BF16;
+}
+
 static const hdl_backend cpu_table = {
     .abi = HDL_BACKEND_ABI, .struct_bytes = sizeof(hdl_backend), .name = "cpu", .kind = HDL_DEVICE_CPU,
     .lag = 0, .unified = 1, .lanes_share = 1, .act_dtypes = 1u << HDL_F32,
-    .act_dtype = hidden_dtype,
+    .act_dtype = hidden_dtype, .pool_dtypes = 1u << HDL_F32 | 1u << HDL_BF16, .pool_dtype = page_dtype,
     .open = open_device, .close = close_device, .describe = describe_device, .alloc = hdl__cpu_alloc,
     .free = hdl__cpu_free,
     .stream_create = hdl__cpu_stream_create, .stream_reserve = hdl__cpu_stream_reserve,
@@ -144,7 +150,8 @@ static const hdl_backend cpu_table = {
     .record_begin = hdl__cpu_record_begin, .record_end = hdl__cpu_record_end, .replay = hdl__cpu_replay,
     .graph_close = hdl__cpu_graph_close,
     .pack = hdl__cpu_pack, .weight_close = hdl__cpu_weight_close, .weight_bytes = hdl__cpu_weight_bytes,
-    .embedding_open = hdl__cpu_embedding_open, .embedding_close = hdl__cpu_embedding_close,
+    .embedding_open = hdl__cpu_embedding_open, .embedding_of = hdl__cpu_embedding_of,
+    .embedding_close = hdl__cpu_embedding_close,
     .kv_pool_open = hdl__cpu_kv_pool_open, .kv_pool_bytes = hdl__cpu_kv_pool_bytes,
     .kv_pool_close = hdl__cpu_kv_pool_close,
     .gemm = hdl__cpu_gemm, .norm = hdl__cpu_norm, .embed = hdl__cpu_embed, .cache_append = hdl__cpu_cache_append,
@@ -152,6 +159,7 @@ static const hdl_backend cpu_table = {
     .glu = hdl__cpu_glu, .logit_edits = hdl__cpu_logit_edits, .logit_reduce = hdl__cpu_logit_reduce,
     .beam_step = hdl__cpu_beam_step, .token_logprobs = hdl__cpu_token_logprobs,
     .scatter_words = hdl__cpu_scatter_words,
+    .stamp = hdl__cpu_stamp,
     .stream_assist = hdl__cpu_stream_assist,
 };
 

@@ -74,12 +74,14 @@ hdl_status hdl__cpu_logit_reduce(hdl_backend_stream *, const hdl_logit_reduce_ar
 hdl_status hdl__cpu_beam_step(hdl_backend_stream *, const hdl_beam_step_args *);
 hdl_status hdl__cpu_token_logprobs(hdl_backend_stream *, const hdl_token_logprobs_args *);
 hdl_status hdl__cpu_scatter_words(hdl_backend_stream *, const hdl_scatter_words_args *);
+hdl_status hdl__cpu_stamp(hdl_backend_stream *, const hdl_stamp_args *);
 
 /* weights, embeddings, pages */
 hdl_status hdl__cpu_pack(hdl_backend_device *, const hdl_pack_args *, hdl_weight **);
 void       hdl__cpu_weight_close(hdl_weight *);
 size_t     hdl__cpu_weight_bytes(const hdl_weight *);
 hdl_status hdl__cpu_embedding_open(hdl_backend_device *, const hdl_pack_part *, int32_t E, hdl_embedding **);
+hdl_status hdl__cpu_embedding_of(hdl_backend_device *, const hdl_weight *, int32_t E, hdl_embedding **);
 void       hdl__cpu_embedding_close(hdl_embedding *);
 hdl_status hdl__cpu_kv_pool_open(hdl_backend_device *, const hdl_kv_pool_desc *, hdl_kv_pool **);
 size_t     hdl__cpu_kv_pool_bytes(const hdl_kv_pool_desc *);

@@ -1,6 +1,8 @@
-/* embed_cpu.c - token embedding plus position; rows are read from the mapped file, whatever their dtype and alignment. */
-#include "cpu/kernel_table.h"
-#include "cpu/cpu_backend.h"
+/*
+ * embed_cpu.c - token embedding plus position; rows are read from the mapped file, whatever their dtype and alignment, or from the
+ * strips of the packed weights that the table is tied to.
+ */
+#include "cpu/gemm_weight.h"
 
 #include <assert.h>
 #include <string.h>
@@ -9,6 +11,7 @@ struct hdl_embedding {
     hdl_pack_part part;     /* data is borrowed: the mapped file outlives the embedding */
     int32_t       E;
     float        *scale;    /* f32 [n_scale], a copy; NULL: 1 */
+    const hdl_weight *tied; /* borrowed; its rows, and no part; or NULL */
 };
 
 hdl_status hdl__cpu_embedding_open(hdl_backend_device *device, const hdl_pack_part *part, int32_t E,
@@ -33,6 +36,23 @@ done:
     return status;
 }
 
+hdl_status hdl__cpu_embedding_of(hdl_backend_device *device, const hdl_weight *weight, int32_t E, hdl_embedding **out)
+{
+    (void)device;
+    hdl_status status = HDL_OK;
+    HDL_CHECK(weight->K == E, HDL_ESHAPE, "embedding of a weight: E = %d, its rows have %d", E, weight->K);
+    HDL_CHECK(weight->strips != NULL && weight->compute != HDL_COMPUTE_BF16, HDL_ENOSUPPORT,
+              "embedding of a weight: only of f32 and int8 that heddle's own loops multiply");
+    hdl_embedding *table = hdl__calloc(1, sizeof *table);
+    HDL_CHECK(table != NULL, HDL_ENOMEM, "embedding: no memory for its header");
+    table->part.rows = weight->N;
+    table->E = E;
+    table->tied = weight;
+    *out = table;
+done:
+    return status;
+}
+
 void hdl__cpu_embedding_close(hdl_embedding *table)
 {
     if (table == NULL) return;
@@ -51,6 +71,30 @@ static void embed_column(const hdl__op_kernels *kernels, const hdl_embedding *ta
                        position != NULL ? position + e : NULL, y + e);
 }
 
+/* A row is a column of a strip: its values stand in groups, a strip's width apart. */
+static void embed_tied(const hdl__op_kernels *kernels, const hdl_weight *w, int32_t id, float factor, const float *position,
+                       float *y)
+{
+    enum { CHUNK = 256 };       /* a multiple of every group */
+    const hdl__gemm_method *method = w->method;
+    const int32_t strip = id / method->width;
+    const size_t bytes = (size_t)method->w_bytes, group = (size_t)method->group * bytes;
+    const size_t apart = (size_t)hdl__strip_columns(w, strip) * group;
+    const uint8_t *from = w->strips + (size_t)strip * (size_t)method->width * (size_t)w->padded * bytes
+                          + (size_t)(id % method->width) * group;
+    if (w->unscale != NULL) factor *= w->unscale[id];
+    for (int32_t k = 0; k < w->K; k += CHUNK) {
+        uint8_t row[CHUNK * sizeof(float)];
+        const int32_t n = w->K - k < CHUNK ? w->K - k : CHUNK;
+        if (group == sizeof(uint32_t))      /* a copy of known size is one instruction */
+            for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(row + (size_t)i * bytes, from, sizeof(uint32_t));
+        else
+            for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(row + (size_t)i * bytes, from, group);
+        kernels->widen(row, w->compute == HDL_COMPUTE_INT8 ? HDL_I8 : HDL_F32, n, factor,
+                       position != NULL ? position + k : NULL, y + k);
+    }
+}
+
 static void embed_row(const hdl__op_kernels *kernels, const hdl_embed_args *args, int32_t id, int32_t pos, float *y)
 {
     const hdl_embedding *table = args->table;
@@ -67,6 +111,10 @@ static void embed_row(const hdl__op_kernels *kernels, const hdl_embed_args *args
     }
     assert(id < table->part.rows);
     float factor = args->scale;
+    if (table->tied != NULL) {
+        embed_tied(kernels, table->tied, id, factor, position, y);
+        return;
+    }
     if (table->scale != NULL) factor /= table->scale[table->part.n_scale == 1 ? 0 : id];
     if (table->part.transposed) {
         embed_column(kernels, table, id, factor, position, y);

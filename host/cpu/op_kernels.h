@@ -19,8 +19,8 @@
 #define HDL__MAX_D 256
 
 /*
- * Queries (pairs of a row and a head) that read the same keys. Bits of a query's result do not depend on the others
- * of its block, nor on keys at and past its own `seen`.
+ * Queries (pairs of a row and a head) that read the same keys, or (apart) each its own head of them. Bits of a query's
+ * result do not depend on the others of its block, nor on keys at and past its own `seen`.
  */
 typedef struct hdl__attend {
     int32_t             D, n_queries;
@@ -30,9 +30,11 @@ typedef struct hdl__attend {
     int32_t             seen[HDL__QUERY_BLOCK];     /* query i sees keys 0 .. seen[i] - 1; none: out = 0 */
     float              *scores[HDL__QUERY_BLOCK];   /* f32 [seen rounded up to 16] scaled scores, kept; or NULL */
     float               max[HDL__QUERY_BLOCK], sum[HDL__QUERY_BLOCK];   /* out: of exp(score - max) */
-    const float *const *k, *const *v;               /* per block of 16 keys, or per key */
-    int64_t             k_off, v_off;               /* elements added to each pointer: the head */
+    const void  *const *k, *const *v;               /* per block of 16 keys, or per key; f32 or bf16 */
+    int64_t             k_off[HDL__QUERY_BLOCK], v_off[HDL__QUERY_BLOCK];   /* elements added to each pointer: the head */
     int64_t             ldv;                        /* blocks: row stride of v */
+    bool                bf16;                       /* what k and v are */
+    bool                apart;                      /* offsets differ; else all are the first */
 } hdl__attend;
 
 typedef struct hdl__norm_row {
@@ -75,6 +77,8 @@ typedef struct hdl__op_kernels {
     void    (*norm)(const hdl__norm_row *);
     /* to[i] = from[i] * factor + add[i]; from has any stored dtype and alignment, add may be NULL */
     void    (*widen)(const void *from, hdl_dtype dtype, int32_t n, float factor, const float *add, float *to);
+    /* bf16, to nearest even */
+    void    (*narrow)(const float *from, int32_t n, uint16_t *to);
     void    (*glu)(const float *up, const float *gate, float *y, int32_t n, hdl_activation act);
 
     /* z += bias (NULL: none); *max is the greatest; false when a value is NaN or +inf */

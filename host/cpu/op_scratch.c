@@ -10,7 +10,7 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t attention_bytes(const hdl_stream_limits *limits)
 {
     const size_t heads = limits->H > 0 ? (size_t)limits->H : 1;
-    return (2 * heads * sizeof(float *) + HDL__QUERY_BLOCK * sizeof(float)) * hdl__round_keys(limits->Tk);
+    return (2 * heads * sizeof(void *) + HDL__QUERY_BLOCK * sizeof(float)) * hdl__round_keys(limits->Tk);
 }
 
 /* What the chunks of a block find, and the logits of rows that draw. */

@@ -106,6 +106,20 @@ static hdl_status forward_embedding_open(hdl_backend_device *device, const hdl_p
     return own->inner->embedding_open(own->device, part, E, embedding);
 }
 
+static hdl_status forward_embedding_of(hdl_backend_device *device, const hdl_weight *weight, int32_t E, hdl_embedding **embedding)
+{
+    hdl__counted_device *own = own_device(device);
+    return own->inner->embedding_of(own->device, weight, E, embedding);
+}
+
+/* Every device of a group is wrapped as the first is: all are opened by hdl__device_open_counted. */
+static hdl_status forward_group_open(hdl_backend_device *const *devices, int32_t n, hdl_backend_group **group)
+{
+    hdl_backend_device *inner[HDL_MOST_REPLICAS];
+    for (int32_t i = 0; i < n; i++) inner[i] = own_device(devices[i])->device;
+    return own_device(devices[0])->inner->group_open(inner, n, group);
+}
+
 static hdl_status forward_kv_pool_open(hdl_backend_device *device, const hdl_kv_pool_desc *desc, hdl_kv_pool **pool)
 {
     hdl__counted_device *own = own_device(device);
@@ -226,7 +240,9 @@ hdl_status hdl__counting_wrap(const hdl_backend *inner, hdl_backend_device *inne
     if (t->event_wait != NULL) t->event_wait = forward_event_wait;
     if (t->pack != NULL) t->pack = forward_pack;
     if (t->embedding_open != NULL) t->embedding_open = forward_embedding_open;
+    if (t->embedding_of != NULL) t->embedding_of = forward_embedding_of;
     if (t->kv_pool_open != NULL) t->kv_pool_open = forward_kv_pool_open;
+    if (t->group_open != NULL) t->group_open = forward_group_open;
     if (t->stream_assist != NULL) t->stream_assist = forward_stream_assist;
     hdl__counting_fill_ops(own);
     counters->padding_seen = inner->unified != 0;

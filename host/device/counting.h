@@ -31,7 +31,7 @@
 #define HDL__MEASURED_OP_MAP(X) X(gemm) X(embed) X(attention) X(logit_reduce) X(token_logprobs)
 #define HDL__PLAIN_OP_MAP(X) \
     X(norm) X(cache_append) X(quantise_rows) X(gather_rows) X(glu) X(logit_edits) X(beam_step) \
-    X(scatter_words)
+    X(scatter_words) X(stamp)
 #define HDL__OP_MAP(X) HDL__MEASURED_OP_MAP(X) HDL__PLAIN_OP_MAP(X)
 
 typedef enum hdl__op {

@@ -197,12 +197,19 @@ static void forward_graph_close(hdl_backend_graph *graph)
     hdl__counting_close_graph((hdl__counted_graph *)(void *)graph);
 }
 
+static uint64_t forward_graph_launches(const hdl_backend_graph *graph)
+{
+    const hdl__counted_graph *recorded = (const hdl__counted_graph *)(const void *)graph;
+    return recorded->device->inner->graph_launches(recorded->graph);
+}
+
 void hdl__counting_fill_ops(hdl__counted_device *device)
 {
     hdl_backend *t = &device->table;
 #define X(op) if (t->op != NULL) t->op = forward_##op;
     HDL__OP_MAP(X)
 #undef X
+    if (t->graph_launches != NULL) t->graph_launches = forward_graph_launches;
     if (t->record_begin == NULL || t->record_end == NULL || t->replay == NULL || t->graph_close == NULL) return;
     t->record_begin = forward_record_begin;
     t->record_end = forward_record_end;

@@ -1,8 +1,21 @@
 /* device_list.c - every device that could be opened, and why the others cannot. */
 #include "device/device_state.h"
 
+#include "device/plugin.h"
+
 #include <stdio.h>
 #include <string.h>
+
+/* Asked of the backend, not of the device: where none works the libraries may still be there. */
+static void ask_libraries(const char *name, const hdl_device_options *options, hdl_device_entry *entry)
+{
+    const hdl_backend *table = NULL;
+    const char *library_dir = options != NULL ? options->library_dir : NULL;
+    const char *plugin = strncmp(name, "cuda", strlen("cuda")) == 0 ? "cuda" : name;
+    entry->libraries[0] = '\0';
+    if (strcmp(name, "cpu") == 0 || hdl__plugin_table(plugin, library_dir, &table) != HDL_OK) return;
+    if (table->libraries != NULL) table->libraries(library_dir, entry->libraries, sizeof entry->libraries);
+}
 
 static void try_device(const char *name, const hdl_device_options *options, hdl_device_entry *entry)
 {
@@ -12,6 +25,7 @@ static void try_device(const char *name, const hdl_device_options *options, hdl_
     snprintf(entry->line, sizeof entry->line, "%s",
              entry->status == HDL_OK ? device->info.description : hdl_error_detail());
     hdl_device_close(device);
+    ask_libraries(name, options, entry);
 }
 
 hdl_status hdl_device_list(const hdl_device_options *options, int32_t i, hdl_device_entry *entry)

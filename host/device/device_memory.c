@@ -11,7 +11,9 @@ hdl_status hdl_device_describe(const hdl_device *device, hdl_device_info *info)
     HDL_CHECK(info->struct_bytes == sizeof *info, HDL_EINVAL,
               "describe: info.struct_bytes = %zu, this library expects %zu (HDL_DEVICE_INFO_INIT)",
               info->struct_bytes, sizeof *info);
-    *info = device->info;
+    hdl_device_info found = device->info;
+    HDL_TRY(device->table->describe(device->inner, &found));
+    *info = found;
 done:
     return status;
 }

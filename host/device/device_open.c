@@ -4,13 +4,10 @@
 #include "base/memory.h"
 #include "cpu/cpu_table.h"
 #include "device/counting.h"
+#include "device/device_names.h"
 #include "device/plugin.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#define DEVICE_NAMES "cpu, cuda, cuda:N, simt, auto"
-#define MOST_DEVICES 1024   /* a larger number is a typing error, not a machine */
 
 static hdl_status record_failure(hdl_status status, const char *line)
 {
@@ -19,7 +16,7 @@ static hdl_status record_failure(hdl_status status, const char *line)
 
 static void *lend_memory(size_t bytes) { return hdl__calloc(1, bytes); }
 
-static const hdl_backend_host host_services = {sizeof(hdl_backend_host), record_failure, lend_memory, hdl__free};
+const hdl_backend_host hdl__host_services = {sizeof(hdl_backend_host), record_failure, lend_memory, hdl__free};
 
 static hdl_status check_options(const hdl_device_options *options)
 {
@@ -29,36 +26,12 @@ static hdl_status check_options(const hdl_device_options *options)
               options->struct_bytes, sizeof *options);
     HDL_CHECK((int)options->isa >= HDL_ISA_AUTO && options->isa <= HDL_ISA_AVX512, HDL_EINVAL,
               "device: options.isa = %d, allowed %d to %d", (int)options->isa, HDL_ISA_AUTO, HDL_ISA_AVX512);
-    HDL_CHECK((int)options->products >= HDL_PRODUCTS_AUTO && options->products <= HDL_PRODUCTS_ONEDNN, HDL_EINVAL,
+    HDL_CHECK((int)options->products >= HDL_PRODUCTS_AUTO && options->products <= HDL_PRODUCTS_CUBLASLT, HDL_EINVAL,
               "device: options.products = %d, allowed %d to %d", (int)options->products, HDL_PRODUCTS_AUTO,
-              HDL_PRODUCTS_ONEDNN);
+              HDL_PRODUCTS_CUBLASLT);
     const hdl_memory_hooks *hooks = options->hooks;
     HDL_CHECK(hooks == NULL || (hooks->alloc != NULL && hooks->free != NULL), HDL_EINVAL,
               "device: options.hooks needs both alloc and free");
-done:
-    return status;
-}
-
-/* "cuda:1" -> the table of cuda, 1. Only cuda devices are numbered. */
-static hdl_status find_table(const char *name, const char *library_dir, const hdl_backend **table, int *index)
-{
-    hdl_status status = HDL_OK;
-    const char *number = strncmp(name, "cuda:", strlen("cuda:")) == 0 ? name + strlen("cuda:") : NULL;
-    *index = 0;
-    if (number != NULL) {
-        size_t digits = strspn(number, "0123456789");
-        long value = digits > 0 && digits <= 4 && number[digits] == '\0' ? strtol(number, NULL, 10) : MOST_DEVICES;
-        HDL_CHECK(value < MOST_DEVICES, HDL_EINVAL, "device: \"%s\": after cuda: stands a number, 0 to %d", name,
-                  MOST_DEVICES - 1);
-        *index = (int)value;
-    }
-    if (strcmp(name, "cpu") == 0) {
-        *table = hdl__cpu_backend();
-    } else {
-        bool cuda = number != NULL || strcmp(name, "cuda") == 0;
-        HDL_CHECK(cuda || strcmp(name, "simt") == 0, HDL_EINVAL, "device: \"%s\" is not one of " DEVICE_NAMES, name);
-        HDL_TRY(hdl__plugin_table(cuda ? "cuda" : "simt", library_dir, table));
-    }
 done:
     return status;
 }
@@ -67,11 +40,13 @@ static hdl_status open_named(const char *name, const hdl_device_options *options
 {
     hdl_status status = HDL_OK;
     hdl_device *made = hdl__calloc(1, sizeof *made);
-    int index = 0;
+    hdl__device_name wanted;
     HDL_CHECK(made != NULL, HDL_ENOMEM, "device: no memory for %zu bytes", sizeof *made);
-    HDL_TRY(find_table(name, options->library_dir, &made->table, &index));
+    HDL_TRY(hdl__device_name_read(name, &wanted));
+    if (strcmp(wanted.kind, "cpu") == 0) made->table = hdl__cpu_backend();
+    else HDL_TRY(hdl__plugin_table(wanted.kind, options->library_dir, &made->table));
     made->lag = made->table->lag;
-    HDL_TRY(made->table->open(index, options, &host_services, &made->inner));
+    HDL_TRY(made->table->open(wanted.index, options, &hdl__host_services, &made->inner));
     made->info.struct_bytes = sizeof made->info;
     HDL_TRY(made->table->describe(made->inner, &made->info));
     *device = made;
@@ -86,7 +61,7 @@ hdl_status hdl_device_open(const char *name, const hdl_device_options *options, 
     hdl_status status = HDL_OK;
     const hdl_device_options defaults = HDL_DEVICE_OPTIONS_INIT;
     if (options == NULL) options = &defaults;
-    HDL_CHECK(name != NULL, HDL_EINVAL, "device: name is NULL, allowed " DEVICE_NAMES);
+    HDL_CHECK(name != NULL, HDL_EINVAL, "device: name is NULL, allowed " HDL__DEVICE_NAMES);
     HDL_CHECK(device != NULL, HDL_EINVAL, "device: the pointer for the result is NULL");
     HDL_TRY(check_options(options));
     if (strcmp(name, "auto") != 0) {

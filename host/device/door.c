@@ -79,12 +79,22 @@ hdl_status hdl__door_activation(const char *op, hdl_activation act)
     return hdl__door_range(op, "act", (int32_t)act, HDL_ACT_NONE, HDL_N_ACTIVATIONS - 1);
 }
 
+static hdl_status check_dtype(const hdl_device *device, const char *op, const char *name, uint32_t taken, hdl_dtype dtype)
+{
+    if ((unsigned)dtype < 32 && ((taken >> (unsigned)dtype) & 1u) != 0) return HDL_OK;
+    return hdl__fail(HDL_EDTYPE, "%s: %s = %d (%s), which the %s backend does not take", op, name, (int)dtype,
+                     hdl_dtype_name(dtype), device->table->name);
+}
+
 hdl_status hdl__door_act_dtype(const hdl_device *device, const char *op, hdl_dtype act_dtype)
 {
-    const uint32_t taken = device->table->act_dtypes;
-    if ((unsigned)act_dtype < 32 && ((taken >> (unsigned)act_dtype) & 1u) != 0) return HDL_OK;
-    return hdl__fail(HDL_EDTYPE, "%s: act_dtype = %d (%s), which the %s backend does not take", op, (int)act_dtype,
-                     hdl_dtype_name(act_dtype), device->table->name);
+    return check_dtype(device, op, "act_dtype", device->table->act_dtypes, act_dtype);
+}
+
+hdl_status hdl__door_pool_dtype(const hdl_device *device, const char *op, hdl_dtype dtype)
+{
+    const hdl_backend *table = device->table;
+    return check_dtype(device, op, "dtype", table->pool_dtypes != 0 ? table->pool_dtypes : table->act_dtypes, dtype);
 }
 
 static bool blocks_meet(const hdl__block *a, const hdl__block *b, int32_t M, size_t element_bytes)

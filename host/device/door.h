@@ -34,6 +34,8 @@ hdl_status hdl__door_stride(const char *op, const char *name, int64_t stride, co
 hdl_status hdl__door_activation(const char *op, hdl_activation act);
 /* HDL_EDTYPE: rows of a dtype that the backend's ops do not take. */
 hdl_status hdl__door_act_dtype(const hdl_device *device, const char *op, hdl_dtype act_dtype);
+/* The same of pages. */
+hdl_status hdl__door_pool_dtype(const hdl_device *device, const char *op, hdl_dtype dtype);
 
 /* M rows of `width` elements, `stride` apart. */
 typedef struct hdl__block { const char *name; const void *data; int64_t stride, width; } hdl__block;

@@ -1,5 +1,12 @@
 /* door_attention.c - the doors of attention, of the key/value pool and of cache_append. */
 #include "device/door.h"
+#include "device/stamps.h"
+
+/* Which keys, for the names of stamps. */
+static const char *kind_of(hdl_key_source keys)
+{
+    return keys == HDL_KEYS_PACKED ? "packed" : keys == HDL_KEYS_SELF_PAGES ? "self" : "source";
+}
 
 static hdl_status check_head(const char *op, int32_t D)
 {
@@ -22,7 +29,7 @@ static hdl_status check_pool(const hdl_device *device, const char *op, const hdl
     HDL_TRY(hdl__door_range(op, "n_layers", desc->n_layers, 1, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "Hkv", desc->Hkv, 1, INT32_MAX));
     HDL_TRY(check_head(op, desc->D));
-    HDL_TRY(hdl__door_act_dtype(device, op, desc->dtype));
+    HDL_TRY(hdl__door_pool_dtype(device, op, desc->dtype));
 done:
     return status;
 }
@@ -119,6 +126,7 @@ hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
     HDL_TRY(hdl__door_same_or_apart(op, &out, &q, args->M, hdl_dtype_bytes(args->act_dtype)));
     HDL_TRY(args->keys == HDL_KEYS_PACKED ? check_packed_keys(op, args) : check_paged_keys(op, args));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->attention(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, kind_of(args->keys), args->M, 0, 0}));
 done:
     return status;
 }
@@ -144,6 +152,7 @@ hdl_status hdl_cache_append(hdl_stream *stream, const hdl_cache_append_args *arg
                             HDL__NEED_POS | (args->keys == HDL_KEYS_SELF_PAGES ? HDL__NEED_SELF_PAGES | HDL__NEED_BEAM
                                                                                : HDL__NEED_SOURCE_PAGES)));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->cache_append(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, kind_of(args->keys), args->M, 0, 0}));
 done:
     return status;
 }

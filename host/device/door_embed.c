@@ -1,5 +1,6 @@
 /* door_embed.c - the doors of embedding tables and of embed. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 hdl_status hdl_embedding_open(hdl_device *device, const hdl_pack_part *part, int32_t E, hdl_embedding **embedding)
 {
@@ -13,6 +14,21 @@ hdl_status hdl_embedding_open(hdl_device *device, const hdl_pack_part *part, int
     HDL_TRY(hdl__door_range(op, "E", E, 1, HDL__MOST_WIDTH));
     HDL_TRY(hdl__door_part(op, part, 0));
     HDL_TRY(table->embedding_open(device->inner, part, E, embedding));
+done:
+    return status;
+}
+
+hdl_status hdl_embedding_of_weight(hdl_device *device, const hdl_weight *weight, int32_t E, hdl_embedding **embedding)
+{
+    const char *op = "embedding of a weight";
+    hdl_status status = HDL_OK;
+    HDL_CHECK(device != NULL, HDL_EINVAL, "%s: device is NULL", op);
+    const hdl_backend *table = device->table;
+    HDL_TRY(hdl__door_offered(device, op, table->embedding_of != NULL && table->embedding_close != NULL));
+    HDL_TRY(hdl__door_pointer(op, "weight", weight));
+    HDL_TRY(hdl__door_pointer(op, "the pointer for the result", embedding));
+    HDL_TRY(hdl__door_range(op, "E", E, 1, HDL__MOST_WIDTH));
+    HDL_TRY(table->embedding_of(device->inner, weight, E, embedding));
 done:
     return status;
 }
@@ -45,6 +61,7 @@ hdl_status hdl_embed(hdl_stream *stream, const hdl_embed_args *args)
         if (args->positions != NULL) HDL_TRY(hdl__door_pointer(op, "pos", args->pos));
     }
     HDL_TRY(hdl__stream_result(stream, stream->device->table->embed(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->E, 0}));
 done:
     return status;
 }

@@ -1,5 +1,6 @@
 /* door_gather_rows.c - the door of gather_rows. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 hdl_status hdl_gather_rows(hdl_stream *stream, const hdl_gather_rows_args *args)
 {
@@ -19,6 +20,7 @@ hdl_status hdl_gather_rows(hdl_stream *stream, const hdl_gather_rows_args *args)
     const hdl__block x = {"x", args->x, all, args->E}, y = {"y", args->y, all, all};
     HDL_TRY(hdl__door_apart(op, &y, &x, 1, hdl_dtype_bytes(args->act_dtype)));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->gather_rows(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->E, 0}));
 done:
     return status;
 }

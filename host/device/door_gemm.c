@@ -1,5 +1,6 @@
 /* door_gemm.c - the door of gemm. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
 {
@@ -27,6 +28,7 @@ hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
     HDL_TRY(hdl__door_apart(op, &y, &x, args->rows == NULL ? args->M : 1, element));
     HDL_TRY(hdl__door_same_or_apart(op, &y, &residual, args->M, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->gemm(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->N, args->K}));
 done:
     return status;
 }

@@ -1,5 +1,6 @@
 /* door_glu.c - the door of glu. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 hdl_status hdl_glu(hdl_stream *stream, const hdl_glu_args *args)
 {
@@ -25,6 +26,7 @@ hdl_status hdl_glu(hdl_stream *stream, const hdl_glu_args *args)
     HDL_TRY(hdl__door_same_or_apart(op, &y, &up, args->M, element));
     HDL_TRY(hdl__door_apart(op, &y, &gate, args->M, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->glu(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->F, 0}));
 done:
     return status;
 }

@@ -1,5 +1,6 @@
 /* door_norm.c - the door of norm. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
 {
@@ -27,6 +28,7 @@ hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
     HDL_TRY(hdl__door_same_or_apart(op, &sum, &residual, args->M, element));
     HDL_TRY(hdl__door_apart(op, &sum, &y, args->M, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->norm(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->E, 0}));
 done:
     return status;
 }

@@ -1,5 +1,6 @@
 /* door_quantise_rows.c - the door of quantise_rows. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 hdl_status hdl_quantise_rows(hdl_stream *stream, const hdl_quantise_rows_args *args)
 {
@@ -16,6 +17,7 @@ hdl_status hdl_quantise_rows(hdl_stream *stream, const hdl_quantise_rows_args *a
     HDL_TRY(hdl__door_pointer(op, "scale", args->scale));
     HDL_TRY(hdl__door_stride(op, "ldx", args->ldx, "K", args->K));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->quantise_rows(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, 0, args->K}));
 done:
     return status;
 }

@@ -1,5 +1,6 @@
 /* door_search.c - the doors of the four ops of search and of scatter_words. */
 #include "device/door.h"
+#include "device/stamps.h"
 
 static hdl_status check_edits(const char *op, const hdl_edits *edits)
 {
@@ -33,6 +34,7 @@ hdl_status hdl_logit_edits(hdl_stream *stream, const hdl_logit_edits_args *args)
                             HDL__NEED_HISTORY | HDL__NEED_SIDE | HDL__NEED_BEAM | HDL__NEED_POS));
     HDL_TRY(check_edits(op, &args->edits));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->logit_edits(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->R, 0, 0}));
 done:
     return status;
 }
@@ -55,6 +57,7 @@ hdl_status hdl_logit_reduce(hdl_stream *stream, const hdl_logit_reduce_args *arg
     HDL_TRY(check_edits(op, &args->edits));
     HDL_TRY(check_candidates(op, "out", &args->out));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->logit_reduce(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->R, args->V, args->E}));
 done:
     return status;
 }
@@ -72,6 +75,7 @@ hdl_status hdl_beam_step(hdl_stream *stream, const hdl_beam_step_args *args)
                                 HDL__NEED_POS | HDL__NEED_GROUPS));
     HDL_TRY(check_candidates(op, "in", &args->in));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->beam_step(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->R, 0, 0}));
 done:
     return status;
 }
@@ -93,6 +97,7 @@ hdl_status hdl_token_logprobs(hdl_stream *stream, const hdl_token_logprobs_args 
     HDL_TRY(hdl__door_pointer(op, "ids", args->ids));
     HDL_TRY(hdl__door_pointer(op, "logprob", args->logprob));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->token_logprobs(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->V, args->E}));
 done:
     return status;
 }
@@ -109,6 +114,7 @@ hdl_status hdl_scatter_words(hdl_stream *stream, const hdl_scatter_words_args *a
     HDL_TRY(hdl__door_pointer(op, "index", args->index));
     HDL_TRY(hdl__door_pointer(op, "value", args->value));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->scatter_words(stream->inner, args)));
+    HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->n, 0, 0}));
 done:
     return status;
 }

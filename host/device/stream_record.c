@@ -1,7 +1,9 @@
 /* stream_record.c - the doors of recording: begin, end, replay. */
-#include "device/device_state.h"
+#include "device/stamps.h"
 
 #include "base/memory.h"
+
+#include <string.h>
 
 static hdl_status check_offered(const hdl_device *device)
 {
@@ -25,6 +27,20 @@ done:
     return status;
 }
 
+/* What was noted between begin and end is said again by every replay's stamps. */
+static hdl_status keep_stamped(const hdl__stamps *stamps, hdl_recording *recording)
+{
+    hdl_status status = HDL_OK;
+    if (stamps == NULL || stamps->at.index == 0) return HDL_OK;
+    const size_t n = (size_t)stamps->at.index;
+    recording->stamped = hdl__calloc(n, sizeof *recording->stamped);
+    HDL_CHECK(recording->stamped != NULL, HDL_ENOMEM, "record end: no memory for the names of %zu ops", n);
+    memcpy(recording->stamped, stamps->ops, n * sizeof *recording->stamped);
+    recording->n_stamped = stamps->at.index;
+done:
+    return status;
+}
+
 hdl_status hdl_record_end(hdl_stream *stream, hdl_recording **recording)
 {
     hdl_status status = HDL_OK;
@@ -38,9 +54,12 @@ hdl_status hdl_record_end(hdl_stream *stream, hdl_recording **recording)
     made = hdl__calloc(1, sizeof *made);
     if (made == NULL) stream->device->table->graph_close(graph);
     HDL_CHECK(made != NULL, HDL_ENOMEM, "record end: no memory for %zu bytes", sizeof *made);
-    *made = (hdl_recording){stream->device, graph};
+    *made = (hdl_recording){.device = stream->device, .inner = graph};
+    HDL_TRY(keep_stamped(stream->stamps, made));
     *recording = made;
+    made = NULL;
 done:
+    hdl_record_close(made);
     return status;
 }
 
@@ -60,5 +79,6 @@ void hdl_record_close(hdl_recording *recording)
 {
     if (recording == NULL) return;
     recording->device->table->graph_close(recording->inner);
+    hdl__free(recording->stamped);
     hdl__free(recording);
 }

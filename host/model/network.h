@@ -4,6 +4,7 @@
 #ifndef HEDDLE_HOST_NETWORK_H
 #define HEDDLE_HOST_NETWORK_H
 
+#include "device/device_names.h"
 #include "model/model_state.h"
 
 #include <heddle/attention.h>
@@ -32,6 +33,7 @@ typedef struct hdl__stack {
     hdl_embedding    *embedding;
     float            *positions;                /* f32 [n_positions, E] in device memory, or NULL */
     int32_t           n_positions;
+    bool              borrows_positions;        /* the decoder's sinusoids are the encoder's */
     hdl__norm_weights embed_norm, final_norm;   /* gamma NULL: none */
     hdl__layer       *layers;                   /* [config.n_layers] */
 } hdl__stack;
@@ -63,7 +65,26 @@ typedef struct hdl__network_options {
 
 /* Finds the model's network for these options or packs one; counted. */
 hdl_status hdl__network_acquire(hdl_model *model, const hdl__network_options *options, hdl__network **out);
+/*
+ * The same for each of the devices, whose names take the place of options->device: out [devices->n]. The checkpoint is read and packed once;
+ * the other devices get copies. All or none.
+ */
+hdl_status hdl__network_acquire_all(hdl_model *model, const hdl__network_options *options, const hdl__device_set *devices,
+                                    hdl__network **out);
 void       hdl__network_release(hdl__network *network);    /* NULL is fine; frees at the last user */
+
+/* One thing that a network holds on its device; one of the three pointers is set, and what it points to may be NULL. */
+typedef struct hdl__network_part {
+    hdl_weight    **weight;
+    hdl_embedding **embedding;
+    float         **floats;
+    int64_t         n_floats;
+    int32_t         rows, columns;              /* of a weight [N, K], of an embedding [V, E] */
+} hdl__network_part;
+
+/* Calls `fn` for all that the network holds, always in the same order. */
+typedef void (*hdl__part_fn)(const hdl__network_part *part, void *user);
+void hdl__network_visit(hdl__network *network, hdl__part_fn fn, void *user);
 
 /* "f32", "bf16", "f16" or "int8". Static. */
 const char *hdl__compute_name(hdl_compute compute);

@@ -158,6 +158,12 @@ static void fill_sinusoid(hdl__position_kind kind, int32_t n, int32_t E, float *
         }
 }
 
+static bool have_same_sinusoids(const hdl__stack *a, const hdl__stack *b)
+{
+    return a->positions != NULL && a->config.positions == b->config.positions && a->config.positions != HDL__POSITIONS_TABLE
+           && a->config.E == b->config.E && a->n_positions == b->n_positions;
+}
+
 hdl_status hdl__pack_positions(hdl__packer *p, const char *side, hdl__stack *stack)
 {
     hdl_status status = HDL_OK;
@@ -166,6 +172,11 @@ hdl_status hdl__pack_positions(hdl__packer *p, const char *side, hdl__stack *sta
     const int32_t wanted = p->network->max_positions;
     stack->n_positions = c->max_positions > 0 ? c->max_positions : wanted;
     if (c->positions == HDL__POSITIONS_NONE) return HDL_OK;
+    if (stack == &p->network->decoder && have_same_sinusoids(&p->network->encoder, stack)) {
+        stack->positions = p->network->encoder.positions;
+        stack->borrows_positions = true;
+        return HDL_OK;
+    }
     values = hdl__calloc((size_t)stack->n_positions * (size_t)c->E, sizeof *values);
     HDL_CHECK(values != NULL, HDL_ENOMEM, "no memory for %d positions", stack->n_positions);
     if (c->positions == HDL__POSITIONS_TABLE) {

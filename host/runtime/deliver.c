@@ -13,6 +13,7 @@ void hdl__sentence_fail(hdl__sentence *sentence, hdl_status status, const char *
 void hdl__deliver_locked(hdl_translator *translator, hdl_ticket *ticket)
 {
     ticket->next = NULL;
+    ticket->times.finished = hdl__trace_now(translator->trace);
     if (translator->deliver_last != NULL)
         translator->deliver_last->next = ticket;
     else
@@ -83,11 +84,16 @@ void *hdl__delivery_main(void *translator)
     hdl_translator *t = translator;
     for (hdl_ticket *ticket; (ticket = next_ticket(t)) != NULL;) {
         hdl__result_build(ticket);
+        hdl__trace_request(t->trace, ticket);
         pthread_mutex_lock(&t->hub->mutex);
         ticket->done = true;
         pthread_cond_broadcast(&t->hub->finished);
         pthread_mutex_unlock(&t->hub->mutex);
-        if (ticket->on_done != NULL) ticket->on_done(ticket, ticket->user);
+        if (ticket->on_done != NULL) {
+            const int64_t begun = hdl__trace_now(t->trace);
+            ticket->on_done(ticket, ticket->user);
+            hdl__trace_callback(t->trace, begun);
+        }
         hdl__ticket_unref(ticket);
         pthread_mutex_lock(&t->hub->mutex);
         if (--t->n_open == 0) {     /* a draining close waits for this */

@@ -13,6 +13,7 @@
 #include "runtime/lane_ring.h"
 #include "runtime/range_pool.h"
 #include "runtime/sentence_state.h"
+#include "runtime/trace.h"
 
 #include <heddle/detail/buckets.h>
 #include <heddle/detail/history.h>
@@ -36,6 +37,7 @@ typedef struct hdl__lane_plan {
     uint64_t pool_bytes;            /* bytes of the pages */
     uint64_t bytes;                 /* everything the lane asks for */
     int32_t  max_delay_us;
+    bool     traced;                /* into the translator's trace */
 } hdl__lane_plan;
 
 /* An encoded sentence: its source pages live until the last child has left. */
@@ -73,7 +75,7 @@ typedef struct hdl__seat {
 } hdl__seat;
 
 typedef struct hdl__lane_stats {
-    uint64_t steps, rows, encoder_passes, source_tokens, target_tokens, sentences, restarts;
+    uint64_t steps, rows, launches, encoder_passes, source_tokens, target_tokens, sentences, restarts;
 } hdl__lane_stats;
 
 struct hdl__lane {
@@ -90,7 +92,7 @@ struct hdl__lane {
     hdl_slot_options   *options;            /* what the host knows of them: the same memory where it is unified, else mirrors */
     hdl_slot_state     *state;              /* as the last pass that was seen left it */
     int32_t            *self_pages;
-    hdl__row_arrays     rows;               /* device pointers that recorded steps read, at the start of `input` */
+    hdl__row_arrays     rows[HDL_N_BUCKETS];    /* device pointers that recorded steps read, at the start of `input` */
     uint8_t            *input;              /* inputs of the pass that is queued next, device memory */
     size_t              input_bytes;        /* without the words that travel behind them */
     uint8_t            *encoder_input;      /* of the encoder pass that is queued next */
@@ -119,7 +121,8 @@ struct hdl__lane {
     int32_t             rows_reserved, n_seated, n_residents;
     int32_t             n_parting;          /* seats and residents on their way out */
     uint64_t            admissions;
-    bool                lost;               /* the device failed; every request fails from now on */
+    bool                lost;               /* the device failed; written under the hub's mutex */
+    int32_t             held, room;         /* sentences, and rows for more, when the lane last looked; guarded by the hub's mutex */
     char                lost_line[256];
     bool                busy;               /* has residents; guarded by the hub's mutex */
     hdl__lane          *assisting;          /* the busy lane whose ops this idle one joins; guarded by the hub's mutex */
@@ -127,6 +130,7 @@ struct hdl__lane {
     bool                dry;                /* pages have run out since the lane was last empty: seating is careful */
     bool                abandon;            /* closing without draining: what is seated is dropped */
     const hdl__probe   *encoder_probe, *decoder_probe;  /* of the next passes; NULL but for attention maps */
+    hdl__lane_trace    *trace;              /* NULL: not traced */
     hdl__lane_stats     stats;              /* the lane's own */
     hdl__lane_stats     published;          /* copied under the hub's mutex, for readers */
 };
@@ -136,11 +140,21 @@ hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator
 hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *network, const hdl__lane_plan *plan, hdl__lane *out);
 void       hdl__lane_close(hdl__lane *lane);
 
+/* Rows for which a bucket is recorded: none has more than max_rows. */
+static inline int32_t hdl__bucket_rows(const hdl__lane_plan *plan, int32_t bucket)
+{
+    return hdl_bucket(bucket) < plan->max_rows ? hdl_bucket(bucket) : plan->max_rows;
+}
+
 /* Records the decode step of every bucket; after open, before the first sentence. */
 hdl_status hdl__lane_record(hdl__lane *lane);
 
 /* Takes sentences from the queue while they fit, encodes them, seats their children. Locks the translator's mutex inside. */
 hdl_status hdl__lane_admit(hdl__lane *lane);
+/* lane_share.c, with the hub's mutex held: sentences that the lane may take when each needs `rows`; and its load, for the others' shares
+ * (full: there was no room for a sentence). */
+int32_t    hdl__lane_share(hdl__lane *lane, int32_t rows);
+void       hdl__lane_publish_load(hdl__lane *lane, bool full);
 /* After pages have run out nothing is seated until a good part of them is free again, or restarts would follow each other. */
 static inline bool hdl__lane_is_short(const hdl__lane *lane)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define FREE_SHARE 8    /* encoding waits until an eighth of the rows is free */
+#define PASS_TOKENS 256 /* of one encoder pass where it stands in line with the steps: wider ones gain nothing and fill memory */
 
 static int32_t source_pages_of(const hdl__sentence *s) { return (s->S + HDL_PAGE_ROWS - 1) / HDL_PAGE_ROWS; }
 
@@ -25,12 +26,6 @@ static bool should_encode(const hdl__lane *lane, const hdl__queue *queue)
     if (lane->n_seated == 0 || free_rows * FREE_SHARE >= lane->plan.max_rows) return true;
     if (queue->n * rows_of_first(lane, first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
     return hdl__now_us() - first->queued_us >= lane->plan.max_delay_us;
-}
-
-/* A lane takes its share, so that one lane does not swallow what two could run side by side. */
-static int32_t share_of(const hdl_translator *t)
-{
-    return (t->queue.n + t->n_lanes - 1) / t->n_lanes;
 }
 
 static hdl__resident *find_free_resident(hdl__lane *lane)
@@ -71,25 +66,33 @@ static hdl_status take_sentences(hdl__lane *lane, hdl__resident **taken, int32_t
     int64_t tokens = 0;
     *n_taken = 0;
     pthread_mutex_lock(&t->hub->mutex);
+    const int32_t waiting = t->queue.n;
     if (t->n_urgent > 0) hdl__queue_sweep_locked(t);
-    int32_t share = should_encode(lane, &t->queue) ? share_of(t) : 0;
+    int32_t share = should_encode(lane, &t->queue) ? hdl__lane_share(lane, rows_of_first(lane, hdl__queue_peek(&t->queue))) : 0;
+    bool full = false;
     if (lane->dry && share > 1) share = 1;      /* its pages are taken step by step: one, then see */
     while (share-- > 0 && status == HDL_OK) {
         hdl__sentence *s = hdl__queue_peek(&t->queue);
         hdl__resident *resident;
         if (s == NULL || (tokens > 0 && tokens + s->S > lane->plan.batch_tokens)) break;
         status = hdl__lane_settle(lane, s, &resident);
-        if (resident == NULL) break;
+        full = resident == NULL;
+        if (full) break;
         hdl__queue_pop(&t->queue);
+        if (s->ticket->times.admitted == 0) s->ticket->times.admitted = hdl__trace_now(t->trace);
         taken[(*n_taken)++] = resident;
         tokens += s->S;
     }
+    hdl__lane_publish_load(lane, full);
+    if (t->n_devices > 1 && t->n_idle > 0 && t->queue.n > 0) pthread_cond_signal(&t->work);   /* it is left for one that sleeps */
     if (*n_taken > 0) {
         pthread_cond_broadcast(&t->room);
         lane->busy = true;
         if (t->n_idle > 0 && t->queue.n == 0) pthread_cond_broadcast(&t->work);    /* idle lanes may join in */
     }
+    const hdl__queue_length length = hdl__queue_length_locked(t);
     pthread_mutex_unlock(&t->hub->mutex);
+    if (length.n != waiting) hdl__trace_queue(t->trace, length);
     return status;
 }
 
@@ -128,7 +131,9 @@ static hdl_status queue_encoder(hdl__lane *lane, const hdl__pass *pass, size_t b
     hdl_stream *stream = lane->encoder_stream;
     HDL_TRY(hdl_event_wait(lane->written, stream));
     if (!lane->unified) HDL_TRY(hdl_stream_upload(stream, lane->encoder_input, pass->input, bytes));
+    HDL_TRY(hdl__section_begin(lane, pass, HDL__SECTION_ENCODER));
     HDL_TRY(hdl__encode(stream, lane->network, batch, &lane->source_hidden, lane->encoder_probe));
+    HDL_TRY(hdl__section_end(lane, pass, HDL__SECTION_ENCODER));
     HDL_TRY(hdl_event_record(lane->encoded, stream));
 done:
     return status;
@@ -140,13 +145,16 @@ static hdl_status queue_source(hdl__lane *lane, const hdl__pass *pass, size_t by
     hdl_status status = HDL_OK;
     HDL_TRY(hdl_event_wait(lane->encoded, lane->stream));
     if (!lane->unified) HDL_TRY(hdl__writes_send(lane, pass->input + bytes, 0));
+    HDL_TRY(hdl__section_begin(lane, pass, HDL__SECTION_LANE));
     HDL_TRY(hdl__write_source(lane->stream, lane->network, place, &lane->source_hidden));
+    HDL_TRY(hdl__section_end(lane, pass, HDL__SECTION_LANE));
     HDL_TRY(hdl_event_record(lane->written, lane->stream));
 done:
     return status;
 }
 
-hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
+/* One pass. */
+static hdl_status encode_together(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
 {
     hdl_status status = HDL_OK;
     const int32_t M = count_tokens(taken, n);
@@ -157,6 +165,7 @@ hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_
     hdl__place_inputs(pass->input, M, n, &in);
     hdl__place_inputs(lane->unified ? pass->input : lane->encoder_input, M, n, &device);
     pack_sources(taken, n, &in);
+    hdl__trace_sizes(lane, pass, M, M, n);
     const hdl__source_batch batch = {device.ids, device.ids_pos, device.cu, M, n};
     const hdl__decode_place place = {&lane->slots, &device.rows.view, lane->pool, M};
     HDL_TRY(queue_encoder(lane, pass, in.bytes, &batch));
@@ -171,12 +180,31 @@ done:
     return status;
 }
 
+hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_t n)
+{
+    hdl_status status = HDL_OK;
+    for (int32_t first = 0, end = 0; first < n; first = end) {
+        int32_t M = 0;
+        while (end < n && (end == first || !lane->unified || M + taken[end]->sentence->S <= PASS_TOKENS))
+            M += taken[end++]->sentence->S;
+        hdl__range_begin(lane, "encode");
+        status = encode_together(lane, taken + first, end - first);
+        hdl__range_end(lane, true);
+        HDL_TRY(status);
+    }
+done:
+    return status;
+}
+
 hdl_status hdl__lane_admit(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
-    int32_t n;
-    HDL_TRY(hdl__lane_seat_children(lane));
-    HDL_TRY(take_sentences(lane, lane->taken, &n));
+    int32_t n = 0;
+    hdl__range_begin(lane, "admit");
+    status = hdl__lane_seat_children(lane);
+    if (status == HDL_OK) status = take_sentences(lane, lane->taken, &n);
+    hdl__range_end(lane, n > 0);
+    HDL_TRY(status);
     if (n > 0) HDL_TRY(hdl__lane_encode(lane, lane->taken, n));
 done:
     return status;

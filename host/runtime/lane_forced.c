@@ -149,7 +149,7 @@ static void advance(hdl__lane *lane, const hdl__pass *pass)
     }
 }
 
-hdl_status hdl__lane_run_forced(hdl__lane *lane)
+static hdl_status run_forced(hdl__lane *lane, bool *queued)
 {
     hdl_status status = HDL_OK;
     hdl__pass *pass = NULL;
@@ -164,10 +164,23 @@ hdl_status hdl__lane_run_forced(hdl__lane *lane)
     hdl__place_inputs(lane->input, count, pass->n_parts, &device);
     const bool align = list_pass(lane, pass, count, &in);
     HDL_TRY(hdl__lane_send(lane, pass, in.bytes));
+    hdl__trace_sizes(lane, pass, count, count, pass->n_parts);
+    HDL_TRY(hdl__section_begin(lane, pass, HDL__SECTION_LANE));
     HDL_TRY(queue_ops(lane, pass, count, align, &device));
+    HDL_TRY(hdl__section_end(lane, pass, HDL__SECTION_LANE));
     HDL_TRY(hdl__lane_end_pass(lane, pass));
     advance(lane, pass);
+    *queued = true;
     HDL_TRY(hdl__lane_catch_up(lane));
 done:
+    return status;
+}
+
+hdl_status hdl__lane_run_forced(hdl__lane *lane)
+{
+    bool queued = false;
+    hdl__range_begin(lane, "forced");
+    const hdl_status status = run_forced(lane, &queued);
+    hdl__range_end(lane, queued);
     return status;
 }

@@ -5,13 +5,47 @@
 #include <stdio.h>
 #include <string.h>
 
-/* After a device error the stream is lost: everything seated fails, and so does what comes later. */
+/* Whether another device of the translator still works. With the mutex held. */
+static bool others_work(const hdl__lane *lane)
+{
+    const hdl_translator *t = lane->translator;
+    for (int32_t i = 0; i < t->n_lanes; i++)
+        if (!t->lanes[i].lost && t->lanes[i].network != lane->network) return true;
+    return false;
+}
+
+/* After a device error the stream is lost: everything seated fails. What waits is for the other devices; the last one fails it too. */
 static void lose_device(hdl__lane *lane, hdl_status status)
 {
-    lane->lost = true;
+    hdl_translator *t = lane->translator;
+    char name[HDL_DEVICE_NAME_BYTES];
     snprintf(lane->lost_line, sizeof lane->lost_line, "%s", hdl_error_detail());
+    pthread_mutex_lock(&t->hub->mutex);
+    lane->lost = true;
+    hdl__lane_publish_load(lane, true);
+    const bool go_on = others_work(lane);
+    pthread_cond_broadcast(&t->work);       /* what was signalled to this lane is another's now */
+    pthread_mutex_unlock(&t->hub->mutex);
     for (int32_t i = 0; i < lane->plan.n_slots; i++)
         if (lane->residents[i].sentence != NULL) hdl__lane_fail(lane, &lane->residents[i], status, lane->lost_line);
+    if (t->n_devices == 1) return;          /* every request says it */
+    hdl__device_name_of(lane->network->device, name);
+    hdl__log(HDL_LOG_WARNING, "%s has failed and takes no more work%s: %s", name, go_on ? "; other devices go on" : "",
+             lane->lost_line);
+}
+
+/* A lost lane ends while other devices work; the last one stays to fail what comes. */
+static bool retires(hdl__lane *lane)
+{
+    hdl_translator *t = lane->translator;
+    if (!lane->lost) return false;
+    pthread_mutex_lock(&t->hub->mutex);
+    const bool ends = others_work(lane);
+    lane->busy = false;
+    lane->published = lane->stats;
+    hdl__lane_publish_load(lane, true);
+    pthread_mutex_unlock(&t->hub->mutex);
+    return ends;
 }
 
 static void fail_waiting(hdl__lane *lane)
@@ -21,8 +55,10 @@ static void fail_waiting(hdl__lane *lane)
         pthread_mutex_lock(&t->hub->mutex);
         hdl__sentence *s = hdl__queue_pop(&t->queue);
         pthread_cond_broadcast(&t->room);
+        const hdl__queue_length length = hdl__queue_length_locked(t);
         pthread_mutex_unlock(&t->hub->mutex);
         if (s == NULL) return;
+        hdl__trace_queue(t->trace, length);
         hdl__sentence_fail(s, HDL_EDEVICE, lane->lost_line);
         hdl__sentence_complete(t, s, lane);
     }
@@ -67,7 +103,9 @@ static void pass_time_locked(hdl_translator *t, hdl__lane *lane)
         lane->assisting = other;
         __atomic_store_n(&lane->assist_stop, 0, __ATOMIC_RELEASE);
         pthread_mutex_unlock(&t->hub->mutex);
+        hdl__range_begin(lane, "assist");
         hdl__stream_assist(other->stream, &lane->assist_stop);
+        hdl__range_end(lane, true);
         pthread_mutex_lock(&t->hub->mutex);
         lane->assisting = NULL;
         return;
@@ -84,6 +122,7 @@ static bool wait_for_work(hdl__lane *lane)
     pthread_mutex_lock(&t->hub->mutex);
     lane->published = lane->stats;
     lane->busy = lane->n_residents > 0;
+    hdl__lane_publish_load(lane, false);
     if (!lane->busy) hdl__recall_assistants_locked(t, lane);
     while (lane->n_residents == 0 && t->queue.n == 0 && !(t->closing && (!t->drain || t->n_open == 0)))
         pass_time_locked(t, lane);
@@ -107,7 +146,7 @@ done:
 void *hdl__lane_main(void *argument)
 {
     hdl__lane *lane = argument;
-    while (wait_for_work(lane)) {
+    while (!retires(lane) && wait_for_work(lane)) {
         if (lane->lost) {
             fail_waiting(lane);
             continue;

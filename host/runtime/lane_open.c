@@ -1,5 +1,5 @@
 /* lane_open.c - sizes of a lane, its memory; closing it. */
-#include "runtime/lane.h"
+#include "runtime/translator_state.h"
 
 #include <string.h>
 
@@ -32,7 +32,7 @@ static hdl_kv_pool_desc describe_pool(const hdl__network *n, int32_t n_pages)
     d.n_layers = n->decoder.config.n_layers;
     d.Hkv = n->decoder.config.H;
     d.D = n->decoder.config.E / n->decoder.config.H;
-    d.dtype = n->act;
+    d.dtype = hdl__device_pool_dtype(n->device, n->compute);
     return d;
 }
 
@@ -139,6 +139,7 @@ hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator
         .max_positions = network->decoder.n_positions,
         .max_source = longest_source(network),
         .max_delay_us = options->max_delay_us,
+        .traced = options->trace != NULL,
     };
     p.self_stride = divide_up((int64_t)p.max_positions * p.max_beam, HDL_PAGE_ROWS);
     p.source_stride = divide_up(p.max_source, HDL_PAGE_ROWS);
@@ -150,8 +151,8 @@ hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator
     p.staging_bytes = (history_of_longest(&p) + usual / STAGED_SHARE) / HDL__RANGE_UNIT * HDL__RANGE_UNIT;
     hdl__lane lane = {.plan = p};
     size_passes(network, &lane);
-    p.bytes = p.pool_bytes + measure_arrays(&lane) + hdl__hidden_bytes(network, p.max_rows)
-              + hdl__hidden_bytes(network, longest_pass(&p));
+    p.bytes = p.pool_bytes + measure_arrays(&lane) + hdl__hidden_bytes(network, longest_pass(&p))
+              + (lane.unified ? 0 : hdl__hidden_bytes(network, p.max_rows));
     *out = p;
 done:
     return status;
@@ -237,8 +238,9 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     lane->edits.stride = plan->edit_stride;
     size_passes(network, lane);
     HDL_TRY(open_streams(lane));
-    HDL_TRY(hdl__hidden_open(network, plan->max_rows, &lane->hidden));
     HDL_TRY(hdl__hidden_open(network, longest_pass(plan), &lane->source_hidden));
+    if (lane->unified) lane->hidden = lane->source_hidden;      /* passes follow each other, and none reads what another has left */
+    else HDL_TRY(hdl__hidden_open(network, plan->max_rows, &lane->hidden));
     hdl_kv_pool_desc pages = describe_pool(network, plan->n_pages);
     HDL_TRY(hdl_kv_pool_open(network->device, &pages, &lane->pool));
     lane->block_bytes = measure_arrays(lane);
@@ -246,10 +248,11 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     l.base = lane->block;
     place_arrays(&l, lane);
     if (!lane->unified) lane->options = NULL, lane->state = NULL, lane->self_pages = NULL;     /* mirrors take their place */
-    hdl__place_rows(lane->input, plan->max_rows, &lane->rows);
+    for (int32_t b = 0; b < HDL_N_BUCKETS; b++) hdl__place_rows(lane->input, hdl__bucket_rows(plan, b), &lane->rows[b]);
     HDL_TRY(open_tables(lane));
     HDL_TRY(hdl__writes_open(lane));
     HDL_TRY(hdl__ring_open(lane));
+    if (plan->traced) HDL_TRY(hdl__lane_trace_open(lane, translator->trace));
     HDL_TRY(hdl__lane_record(lane));
 done:
     if (status != HDL_OK) hdl__lane_close(lane);
@@ -282,13 +285,14 @@ void hdl__lane_close(hdl__lane *lane)
     hdl__free(lane->residents);
     hdl__free(lane->seats);
     if (lane->network == NULL) return;
+    hdl__lane_trace_close(lane);
     hdl__ring_close(lane);
     hdl__writes_close(lane);
     free_mirrors(lane);
     hdl_device_free(lane->network->device, lane->block, lane->block_bytes);
     hdl_kv_pool_close(lane->network->device, lane->pool);
     hdl__hidden_close(lane->network, &lane->source_hidden);
-    hdl__hidden_close(lane->network, &lane->hidden);
+    if (!lane->unified) hdl__hidden_close(lane->network, &lane->hidden);
     hdl_event_close(lane->written);
     hdl_event_close(lane->encoded);
     *lane = (hdl__lane){0};

@@ -148,7 +148,9 @@ static hdl_status part_seat(hdl__lane *lane, int32_t slot)
     const uint64_t seen = lane->ring.seen;
     if (seat->parting == HDL__DONE && !seat->fetched) HDL_TRY(fetch(lane, slot));
     if (seat->parting == HDL__DONE && seat->fetched && seat->last_pass <= seen) {
+        hdl__range_begin(lane, "finish");
         hdl__lane_finish(lane, slot);
+        hdl__range_end(lane, true);
     } else if (seat->parting == HDL__LEAVING && seat->last_pass <= seen) {
         lane->n_parting--;
         give_seat(lane, slot);

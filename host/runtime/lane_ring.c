@@ -19,7 +19,8 @@ size_t hdl__place_rows(uint8_t *base, int32_t M, hdl__row_arrays *out)
 {
     layout l = {base, 0};
     const size_t n = (size_t)M;
-    out->count = place(&l, 1, sizeof(int32_t));
+    out->count = place(&l, 2, sizeof(int32_t));
+    out->place = base == NULL ? NULL : out->count + 1;
     out->n_groups = place(&l, 1, sizeof(int32_t));
     out->slot = place(&l, n, sizeof(int32_t));
     out->beam = place(&l, n, sizeof(int32_t));
@@ -119,6 +120,7 @@ hdl_status hdl__lane_begin_pass(hdl__lane *lane, hdl__pass_kind kind, hdl__pass 
     *pass = hdl__ring_place(ring);
     (*pass)->kind = kind;
     (*pass)->n_parts = 0;
+    hdl__trace_pass(lane, *pass);
 done:
     return status;
 }
@@ -134,6 +136,7 @@ hdl_status hdl__lane_end_pass(hdl__lane *lane, hdl__pass *pass)
     HDL_TRY(hdl_event_record(pass->event, lane->stream));
     lane->ring.queued++;
     if (pass->kind == HDL__PASS_STEP) lane->ring.n_ahead++;
+    hdl__trace_levels(lane);
 done:
     return status;
 }
@@ -143,8 +146,12 @@ hdl_status hdl__lane_see_oldest(hdl__lane *lane)
     hdl_status status = HDL_OK;
     hdl__ring *ring = &lane->ring;
     const hdl__pass *pass = &ring->passes[(ring->seen + 1) % (uint64_t)ring->n];
-    HDL_TRY(hdl_event_sync(pass->event));
+    hdl__range_begin(lane, "wait");
+    status = hdl_event_sync(pass->event);
+    hdl__range_end(lane, lane->lag > 0);    /* what runs when it is queued has ended long ago */
+    HDL_TRY(status);
     ring->seen++;
+    hdl__trace_seen(lane, pass);
     if (pass->kind == HDL__PASS_STEP) {
         ring->n_ahead--;
         hdl__lane_note_states(lane, pass);
@@ -152,6 +159,7 @@ hdl_status hdl__lane_see_oldest(hdl__lane *lane)
         hdl__lane_note_scores(lane, pass);
     }
     HDL_TRY(hdl__lane_part(lane));
+    hdl__trace_levels(lane);
 done:
     return status;
 }

@@ -39,6 +39,7 @@ typedef struct hdl__ring {
 /* Arrays that a pass reads, laid out for M rows of n sentences. */
 typedef struct hdl__row_arrays {
     int32_t *count, *slot, *beam, *pos, *n_groups, *group;
+    int32_t *place;                     /* of the pass in the ring: where stamps of a recorded step go */
     hdl_rows view;
 } hdl__row_arrays;
 

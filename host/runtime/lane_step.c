@@ -5,17 +5,19 @@
 #include <string.h>
 
 /* The decode step of a bucket, queued or recorded: embed, layers, logits, search. */
-static hdl_status queue_step(hdl__lane *lane, int32_t R, bool with_alignment)
+static hdl_status queue_step(hdl__lane *lane, int32_t bucket, bool with_alignment)
 {
     hdl_status status = HDL_OK;
     const hdl__network *n = lane->network;
-    const hdl__decode_place place = {&lane->slots, &lane->rows.view, lane->pool, R};
+    const int32_t R = hdl__bucket_rows(&lane->plan, bucket);
+    const hdl_rows *rows = &lane->rows[bucket].view;
+    const hdl__decode_place place = {&lane->slots, rows, lane->pool, R};
     hdl_logit_edits_args edits = HDL_LOGIT_EDITS_ARGS_INIT;
     hdl_logit_reduce_args reduce = HDL_LOGIT_REDUCE_ARGS_INIT;
     hdl_beam_step_args step = HDL_BEAM_STEP_ARGS_INIT;
     HDL_TRY(hdl__decode(lane->stream, n, &place, NULL, with_alignment, &lane->hidden, NULL));
     edits.slots = reduce.slots = step.slots = &lane->slots;
-    edits.rows = reduce.rows = step.rows = &lane->rows.view;
+    edits.rows = reduce.rows = step.rows = rows;
     edits.R = reduce.R = step.R = R;
     edits.edits = reduce.edits = lane->edits;
     reduce.x = lane->hidden.x;
@@ -35,13 +37,14 @@ done:
 static hdl_status record_bucket(hdl__lane *lane, int32_t bucket, bool with_alignment)
 {
     hdl_status status = HDL_OK;
-    const int32_t R = hdl_bucket(bucket) < lane->plan.max_rows ? hdl_bucket(bucket) : lane->plan.max_rows;
-    HDL_TRY(queue_step(lane, R, with_alignment));      /* once for real, on no rows: everything lazy happens now */
+    HDL_TRY(queue_step(lane, bucket, with_alignment));      /* once for real, on no rows: everything lazy happens now */
     HDL_TRY(hdl_stream_wait(lane->stream));
     HDL_TRY(hdl_record_begin(lane->stream));
-    status = queue_step(lane, R, with_alignment);
+    status = hdl__trace_record_begin(lane);
+    if (status == HDL_OK) status = queue_step(lane, bucket, with_alignment);
     hdl_recording *recording = NULL;
     const hdl_status ended = hdl_record_end(lane->stream, &recording);
+    hdl__trace_record_end(lane);
     lane->recordings[bucket][with_alignment] = recording;
     if (status == HDL_OK) status = ended;
 done:
@@ -85,10 +88,13 @@ static void restart(hdl__lane *lane, hdl__resident *r)
     s->n_done = 0;
     s->n_outcomes = 0;
     lane->stats.restarts++;
+    hdl__trace_moment(lane, "restart");
     pthread_mutex_lock(&t->hub->mutex);
     hdl__queue_push(&t->queue, s);
     pthread_cond_signal(&t->work);
+    const hdl__queue_length length = hdl__queue_length_locked(t);
     pthread_mutex_unlock(&t->hub->mutex);
+    hdl__trace_queue(t->trace, length);
 }
 
 /* Seat of the resident's child with the highest number: the one that starts again when its siblings need the pages. */
@@ -167,8 +173,16 @@ static int32_t rows_of(const hdl__lane *lane, int32_t slot)
     return lane->seats[slot].pos <= first_free ? 1 : o->K;
 }
 
+static int32_t count_rows(const hdl__lane *lane)
+{
+    int32_t count = 0;
+    for (int32_t slot = 0; slot < lane->plan.n_slots; slot++)
+        if (steps(lane, slot)) count += rows_of(lane, slot);
+    return count;
+}
+
 /* Row list of the step and its parts; `n_slots` ends after the highest slot. */
-static int32_t list_rows(hdl__lane *lane, hdl__pass *pass, const hdl__row_arrays *rows, int32_t *n_slots, bool *with_alignment)
+static void list_rows(hdl__lane *lane, hdl__pass *pass, const hdl__row_arrays *rows, int32_t *n_slots, bool *with_alignment)
 {
     int32_t count = 0, groups = 0;
     *with_alignment = false;
@@ -189,8 +203,8 @@ static int32_t list_rows(hdl__lane *lane, hdl__pass *pass, const hdl__row_arrays
     rows->group[groups] = count;
     *rows->n_groups = groups;
     *rows->count = count;
+    *rows->place = (int32_t)(pass - lane->ring.passes);
     pass->n_parts = groups;
-    return count;
 }
 
 /* The rows stand in a queued step: their slots are one position further, and belong to it until it has ended. */
@@ -212,17 +226,23 @@ static hdl_status queue_pass(hdl__lane *lane, bool *queued)
     int32_t n_slots = 0;
     *queued = false;
     HDL_TRY(hdl__lane_begin_pass(lane, HDL__PASS_STEP, &pass));
-    const size_t bytes = hdl__place_rows(pass->input, lane->plan.max_rows, &rows);
-    const int32_t count = list_rows(lane, pass, &rows, &n_slots, &with_alignment);
+    const int32_t count = count_rows(lane), bucket = hdl_bucket_index(count);
     if (count == 0) return HDL_OK;
+    const size_t bytes = hdl__place_rows(pass->input, hdl__bucket_rows(&lane->plan, bucket), &rows);
+    list_rows(lane, pass, &rows, &n_slots, &with_alignment);
+    hdl_recording *recording = lane->recordings[bucket][with_alignment];
+    const uint64_t replayed = hdl__recording_launches(recording), scatters = replayed > 0 && lane->writes.n > 0;
     HDL_TRY(hdl__lane_send(lane, pass, bytes));
-    HDL_TRY(hdl_record_replay(lane->stream, lane->recordings[hdl_bucket_index(count)][with_alignment]));
+    hdl__trace_sizes(lane, pass, count, hdl__bucket_rows(&lane->plan, bucket), pass->n_parts);
+    HDL_TRY(hdl_record_replay(lane->stream, recording));
+    HDL_TRY(hdl__section_replay(lane, pass, recording));
     if (!lane->unified)
         HDL_TRY(hdl_stream_download(lane->stream, pass->state, lane->slots.state, (size_t)n_slots * sizeof *pass->state));
     HDL_TRY(hdl__lane_end_pass(lane, pass));
     advance(lane, pass);
     lane->stats.steps++;
     lane->stats.rows += (uint64_t)count;
+    lane->stats.launches += replayed + scatters;
     *queued = true;
 done:
     return status;
@@ -231,9 +251,12 @@ done:
 hdl_status hdl__lane_run_step(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
-    bool queued;
+    bool queued = false;
+    hdl__range_begin(lane, "step");
     hdl__lane_take_pages(lane);
-    HDL_TRY(queue_pass(lane, &queued));
+    status = queue_pass(lane, &queued);
+    hdl__range_end(lane, queued);
+    HDL_TRY(status);
     if (queued) {
         HDL_TRY(hdl__lane_catch_up(lane));
     } else if (lane->ring.queued > lane->ring.seen || lane->n_parting > 0) {    /* nothing to do but to wait for what is queued */

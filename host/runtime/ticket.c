@@ -112,6 +112,8 @@ static void enqueue(hdl_translator *t, hdl_ticket *ticket, int64_t deadline_us)
 {
     const int64_t now = hdl__now_us();
     ticket->n_open = ticket->n_pieces;
+    ticket->times.queued = hdl__trace_now(t->trace);
+    if (t->trace != NULL) ticket->times.number = ++t->trace->n_requests;
     t->n_open++;
     for (int32_t i = 0; i < ticket->n_pieces; i++) {
         hdl__sentence *s = &ticket->pieces[i].sentence;
@@ -148,7 +150,9 @@ static hdl_status queue_ticket(hdl_translator *translator, hdl_ticket *made, con
     else
         status = hdl__queue_reserve(&translator->queue, made->n_pieces);
     if (status == HDL_OK) enqueue(translator, made, request->deadline_us);
+    const hdl__queue_length length = hdl__queue_length_locked(translator);
     pthread_mutex_unlock(&translator->hub->mutex);
+    if (status == HDL_OK) hdl__trace_queue(translator->trace, length);
     return status;
 }
 
@@ -160,7 +164,11 @@ hdl_status hdl_translator_submit(hdl_translator *translator, const hdl_request *
     HDL_CHECK(translator != NULL && request != NULL && ticket != NULL, HDL_EINVAL, "hdl_translator_submit: an argument is NULL");
     HDL_TRY(hdl__translator_enter(translator, "hdl_translator_submit"));
     inside = true;
+    const int64_t submitted = hdl__trace_now(translator->trace);
     HDL_TRY(hdl__ticket_make(translator, request, &made));
+    made->times.submitted = submitted;
+    made->times.line = request->line;
+    made->times.priority = request->priority;
     HDL_TRY(queue_ticket(translator, made, request));
     *ticket = made;
     made = NULL;

@@ -1,15 +1,18 @@
-/* translator_open.c - hdl_translator: options, lanes, threads, close. */
+/* translator_open.c - hdl_translator: options, devices, lanes, threads, close. */
 #include "base/cores.h"
 #include "runtime/translator_state.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_MAX_ROWS 128        /* the weights of a layer are read once for this many rows; more hardly helps a CPU */
+#define DEFAULT_MAX_ROWS 128        /* the weights of a layer are read once for this many rows */
+#define DEFAULT_SHARED_ROWS 64      /* where every thread is a lane: one tile of a product; more hardly helps, and fills pages */
+#define LANE_SHARE 4                /* of a device's memory is what more rows than that may take */
 #define DEFAULT_BATCH_TOKENS 4096
 #define DEFAULT_MAX_BEAM 16
 #define DEFAULT_MAX_POSITIONS 1024
-#define DEFAULT_MAX_QUEUE 1024      /* several times what all rows of a large lane hold */
+#define DEFAULT_MAX_QUEUE 1024      /* or the rows of all lanes: while they decode, as many sentences gather as they can hold */
 #define DEFAULT_MAX_DELAY_US 2000
 #define MOST_THREADS 256
 #define MOST_BATCH_TOKENS (1 << 20)
@@ -54,24 +57,74 @@ done:
     return status;
 }
 
-static hdl_status acquire(hdl_model *model, const hdl_translator_options *o, hdl__network **network,
-                          hdl__lane_plan *plan)
+/* The rows of a lane follow from its device, unless they were asked for: fewer than the device likes where its memory is small. */
+static hdl_status settle_rows(const hdl__network *network, bool asked, hdl_translator_options *o, hdl__lane_plan *plan)
 {
     hdl_status status = HDL_OK;
-    hdl__network *n = NULL;
-    const hdl__network_options wanted = {o->device, o->device_options, o->compute, o->max_positions};
-    HDL_TRY(hdl__network_acquire(model, &wanted, &n));
-    HDL_TRY(hdl__lane_plan_make(n, o, plan));
-    *network = n;
-    n = NULL;
+    const hdl_device *device = network->device;
+    const int32_t usual = hdl__device_lanes_share(device) ? DEFAULT_SHARED_ROWS : hdl__device_usual_rows(device);
+    const uint64_t share = device->info.memory_bytes / LANE_SHARE;
+    if (!asked && usual > 0) o->max_rows = o->max_beam > usual ? o->max_beam : usual;
+    HDL_TRY(hdl__lane_plan_make(network, o, plan));
+    while (!asked && o->max_rows > DEFAULT_MAX_ROWS && share > 0 && plan->bytes > share) {
+        o->max_rows /= 2;
+        HDL_TRY(hdl__lane_plan_make(network, o, plan));
+    }
 done:
-    hdl__network_release(n);
     return status;
 }
 
+static void release_devices(hdl__translator_device *devices, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) hdl__network_release(devices[i].network);
+    hdl__free(devices);
+}
+
+/* The model on every device that is asked for. */
+static hdl_status acquire_devices(hdl_model *model, const hdl_translator_options *o, hdl__translator_device **out,
+                                  int32_t *n)
+{
+    hdl_status status = HDL_OK;
+    hdl__device_set set;
+    hdl__network *networks[HDL_MOST_REPLICAS];
+    const hdl__network_options wanted = {o->device, o->device_options, o->compute, o->max_positions};
+    hdl__translator_device *devices = NULL;
+    HDL_TRY(hdl__device_set_read(o->device, o->device_options, &set));
+    devices = hdl__calloc((size_t)set.n, sizeof *devices);
+    HDL_CHECK(devices != NULL, HDL_ENOMEM, "no memory for a list of %d devices", set.n);
+    HDL_TRY(hdl__network_acquire_all(model, &wanted, &set, networks));
+    for (int32_t i = 0; i < set.n; i++) devices[i].network = networks[i];
+    *out = devices;
+    *n = set.n;
+    devices = NULL;
+done:
+    hdl__free(devices);
+    return status;
+}
+
+/* Of one device: the CPU has one per thread. */
 static int32_t count_lanes(const hdl__network *network, const hdl_translator_options *o)
 {
     return hdl__device_lanes_share(network->device) ? o->threads : 1;
+}
+
+/* Completes options that resolve_options has checked; `given` are the caller's. Devices of one kind have lanes of one plan. */
+static hdl_status acquire(hdl_model *model, const hdl_translator_options *given, hdl_translator_options *o,
+                          hdl__translator_device **devices, int32_t *n_devices, hdl__lane_plan *plan)
+{
+    hdl_status status = HDL_OK;
+    hdl__translator_device *made = NULL;
+    int32_t n = 0;
+    HDL_TRY(acquire_devices(model, o, &made, &n));
+    HDL_TRY(settle_rows(made[0].network, given != NULL && given->max_rows != 0, o, plan));
+    const int32_t rows = n * count_lanes(made[0].network, o) * o->max_rows;     /* of greedy search: as many sentences */
+    if ((given == NULL || given->max_queue == 0) && o->max_queue < rows) o->max_queue = rows;
+    *devices = made;
+    *n_devices = n;
+    made = NULL;
+done:
+    if (made != NULL) release_devices(made, n);
+    return status;
 }
 
 hdl_status hdl_translator_bytes(hdl_model *model, const hdl_translator_options *options, uint64_t *bytes)
@@ -79,13 +132,16 @@ hdl_status hdl_translator_bytes(hdl_model *model, const hdl_translator_options *
     hdl_status status = HDL_OK;
     hdl_translator_options o;
     hdl__lane_plan plan;
-    hdl__network *network = NULL;
+    hdl__translator_device *devices = NULL;
+    int32_t n = 0;
     HDL_CHECK(model != NULL && bytes != NULL, HDL_EINVAL, "hdl_translator_bytes: an argument is NULL");
     HDL_TRY(resolve_options(options, &o));
-    HDL_TRY(acquire(model, &o, &network, &plan));
-    *bytes = network->bytes + (uint64_t)count_lanes(network, &o) * plan.bytes;
+    HDL_TRY(acquire(model, options, &o, &devices, &n, &plan));
+    *bytes = 0;
+    for (int32_t i = 0; i < n; i++)
+        *bytes += devices[i].network->bytes + (uint64_t)count_lanes(devices[i].network, &o) * plan.bytes;
 done:
-    hdl__network_release(network);
+    release_devices(devices, n);
     return status;
 }
 
@@ -125,10 +181,11 @@ done:
 static void free_translator(hdl_translator *t)
 {
     for (int32_t i = 0; t->lanes != NULL && i < t->n_lanes; i++) hdl__lane_close(&t->lanes[i]);
+    (void)hdl__trace_close(t->trace);
     hdl__free(t->lanes);
     hdl__free(t->lane_threads);
     hdl__queue_close(&t->queue);
-    hdl__network_release(t->network);
+    release_devices(t->devices, t->n_devices);
     pthread_cond_destroy(&t->work);
     pthread_cond_destroy(&t->room);
     pthread_cond_destroy(&t->delivery);
@@ -148,11 +205,13 @@ static void stop_threads(hdl_translator *t, bool drain)
         hdl__sentence_fail(s, HDL_ECANCELLED, "the translator was closed");
         if (--s->ticket->n_open == 0) hdl__deliver_locked(t, s->ticket);
     }
+    const hdl__queue_length length = hdl__queue_length_locked(t);
     hdl__recall_assistants_locked(t, NULL);
     pthread_cond_broadcast(&t->work);
     pthread_cond_broadcast(&t->room);
     while (t->n_inside > 0) pthread_cond_wait(&t->room, &t->hub->mutex);
     pthread_mutex_unlock(&t->hub->mutex);
+    hdl__trace_queue(t->trace, length);
     for (int32_t i = 0; i < t->n_started; i++) pthread_join(t->lane_threads[i], NULL);
     pthread_mutex_lock(&t->hub->mutex);
     t->stop_delivery = true;
@@ -164,18 +223,40 @@ static void stop_threads(hdl_translator *t, bool drain)
     pthread_mutex_unlock(&t->hub->mutex);
 }
 
+/* Where there are several devices, the line says which one has no memory for its lane. */
+static hdl_status open_lane(hdl_translator *t, const hdl__lane_plan *plan, hdl__network *network, hdl__lane *lane)
+{
+    char name[HDL_DEVICE_NAME_BYTES];
+    const hdl_status status = hdl__lane_open(t, network, plan, lane);
+    if (status == HDL_OK || t->n_devices == 1) return status;
+    hdl__device_name_of(network->device, name);
+    return hdl__fail_prefix(status, name);
+}
+
 static hdl_status open_lanes(hdl_translator *t, const hdl__lane_plan *plan)
 {
     hdl_status status = HDL_OK;
-    const int32_t n = count_lanes(t->network, &t->options);
+    const int32_t each = count_lanes(t->network, &t->options), n = t->n_devices * each;
     t->lanes = hdl__calloc((size_t)n, sizeof *t->lanes);
     t->lane_threads = hdl__calloc((size_t)n, sizeof *t->lane_threads);
     HDL_CHECK(t->lanes != NULL && t->lane_threads != NULL, HDL_ENOMEM, "no memory for %d lanes", n);
     for (int32_t i = 0; i < n; i++) {
-        HDL_TRY(hdl__lane_open(t, t->network, plan, &t->lanes[i]));
+        HDL_TRY(open_lane(t, plan, t->devices[i / each].network, &t->lanes[i]));
+        hdl__lane_publish_load(&t->lanes[i], false);
         t->n_lanes++;
     }
     HDL_TRY(hdl__queue_open(t->options.max_queue, n * plan->n_slots, &t->queue));
+done:
+    return status;
+}
+
+static hdl_status open_trace(hdl_translator *t)
+{
+    hdl_status status = HDL_OK;
+    char about[HDL__TRACE_WORDS];
+    HDL_TRY(hdl__trace_open(t->options.trace, &t->trace));
+    snprintf(about, sizeof about, "%s, compute %s", t->network->device->info.description, hdl__compute_name(t->network->compute));
+    hdl__trace_about(t->trace, about);
 done:
     return status;
 }
@@ -196,11 +277,15 @@ hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *o
     t->pid = getpid();
     HDL_TRY(resolve_options(options, &t->options));
     HDL_TRY(open_hub(t));
-    HDL_TRY(acquire(model, &t->options, &t->network, &plan));
+    HDL_TRY(acquire(model, options, &t->options, &t->devices, &t->n_devices, &plan));
+    t->network = t->devices[0].network;
+    if (t->options.trace != NULL) HDL_TRY(open_trace(t));
     HDL_TRY(open_lanes(t, &plan));
     t->options.device = t->network->device_name;       /* the caller's string may die */
     t->options.device_options = NULL;
-    t->counted_at_open = hdl__counters_read(t->network->device->counters);
+    t->options.trace = NULL;
+    for (int32_t i = 0; i < t->n_devices; i++)
+        t->devices[i].counted_at_open = hdl__counters_read(t->devices[i].network->device->counters);
     HDL_TRY(start_threads(t));
     *translator = t;
     t = NULL;
@@ -220,48 +305,8 @@ hdl_status hdl_translator_close(hdl_translator *translator, int drain)
     const hdl_status status = hdl__check_process(translator->pid, "hdl_translator_close");
     if (status != HDL_OK) return status;
     stop_threads(translator, drain != 0);
+    hdl__trace *trace = translator->trace;
+    translator->trace = NULL;
     free_translator(translator);
-    return HDL_OK;
-}
-
-static void add_lane_stats(const hdl__lane *lane, hdl_translator_stats *s)
-{
-    s->sentences += lane->published.sentences;
-    s->source_tokens += lane->published.source_tokens;
-    s->steps += lane->published.steps;
-    s->rows += lane->published.rows;
-    s->encoder_passes += lane->published.encoder_passes;
-    s->restarts += lane->published.restarts;
-    s->target_tokens += lane->published.target_tokens;
-    s->pool_bytes += lane->plan.pool_bytes;
-}
-
-/* What the backend was asked for since open; translators that share weights share these numbers. */
-static void add_counts(const hdl_translator *t, hdl_translator_stats *s)
-{
-    const hdl__counts now = hdl__counters_read(t->network->device->counters), *then = &t->counted_at_open;
-    s->padded_rows = now.padded_rows - then->padded_rows;
-    s->copied_bytes = now.copied_bytes - then->copied_bytes;
-    s->allocations = now.op_allocs - then->op_allocs;
-}
-
-hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_translator_stats *stats)
-{
-    if (translator == NULL || stats == NULL || stats->struct_bytes < sizeof stats->struct_bytes)
-        return hdl__fail(HDL_EINVAL, "hdl_translator_get_stats: an argument is NULL or struct_bytes is not set");
-    const hdl_status status = hdl__translator_enter(translator, "hdl_translator_get_stats");
-    if (status != HDL_OK) return status;
-    const size_t room = stats->struct_bytes;
-    hdl_translator_stats s = {.struct_bytes = room};
-    pthread_mutex_lock(&translator->hub->mutex);
-    for (int32_t i = 0; i < translator->n_lanes; i++) add_lane_stats(&translator->lanes[i], &s);
-    pthread_mutex_unlock(&translator->hub->mutex);
-    add_counts(translator, &s);
-    s.weight_bytes = translator->network->bytes;
-    s.lanes = translator->n_lanes;
-    s.compute = hdl__compute_name(translator->network->compute);
-    s.device = translator->network->device->info.description;
-    memcpy(stats, &s, room < sizeof s ? room : sizeof s);
-    hdl__translator_leave(translator);
-    return HDL_OK;
+    return hdl__trace_close(trace);
 }

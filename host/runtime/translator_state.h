@@ -38,6 +38,7 @@ struct hdl_ticket {
     hdl_request_kind   kind;
     bool               text;            /* text mode: results are detokenised */
     hdl__search        search;
+    hdl__request_times times;           /* for the trace; guarded by the mutex until delivery */
     hdl__ticket_piece *pieces;
     int32_t            n_pieces, n_open;        /* pieces that have not completed; guarded by the mutex */
     bool               done;            /* guarded by the mutex */
@@ -50,12 +51,20 @@ struct hdl_ticket {
     hdl_ticket        *next;            /* delivery list */
 };
 
+/* A device of a translator: the model's weights on it, which translators may share. */
+typedef struct hdl__translator_device {
+    hdl__network *network;
+    hdl__counts   counted_at_open;
+} hdl__translator_device;
+
 struct hdl_translator {
     hdl_model             *model;
-    hdl__network          *network;
+    hdl__network          *network;     /* of the first device; its sizes are those of all */
+    hdl__translator_device *devices;    /* [n_devices] */
+    int32_t                n_devices;
     hdl_translator_options options;     /* resolved */
-    hdl__counts            counted_at_open;     /* of the network's device, which translators may share */
     hdl__ticket_hub       *hub;
+    hdl__trace            *trace;       /* NULL: none */
     pthread_cond_t         work, room, delivery;    /* with the hub's mutex */
     hdl__queue             queue;
     uint64_t               arrivals;
@@ -94,6 +103,12 @@ void hdl__sentence_fail(hdl__sentence *sentence, hdl_status status, const char *
 void hdl__recall_assistants_locked(hdl_translator *translator, const hdl__lane *lane);
 /* With the mutex held: takes cancelled and late sentences out of the queue and completes them. */
 void hdl__queue_sweep_locked(hdl_translator *translator);
+
+/* With the mutex held, for the trace: told once it has been let go. */
+static inline hdl__queue_length hdl__queue_length_locked(const hdl_translator *translator)
+{
+    return (hdl__queue_length){hdl__trace_now(translator->trace), translator->queue.n};
+}
 
 /* result.c: outcomes to hypotheses, once all pieces have completed. Failures go into the result. */
 void  hdl__result_build(hdl_ticket *ticket);

@@ -34,7 +34,7 @@ typedef struct hdl_kv_pool_desc {
     size_t  struct_bytes;
     int32_t n_pages;
     int32_t n_layers, Hkv, D;
-    hdl_dtype dtype;        /* of keys and values: the act_dtype of the ops that read and write them */
+    hdl_dtype dtype;        /* of keys and values: the act_dtype of the ops that read and write them, or what the device offers beside it */
 } hdl_kv_pool_desc;
 
 typedef struct hdl_attention_args {

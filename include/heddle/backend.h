@@ -20,11 +20,13 @@ extern "C" {
 #endif
 
 #define HDL_BACKEND_ABI 1
+#define HDL_MOST_REPLICAS 64    /* devices of one translator; a larger number is a typing error, not a machine */
 
 typedef struct hdl_backend_device hdl_backend_device;   /* the backend's own */
 typedef struct hdl_backend_stream hdl_backend_stream;
 typedef struct hdl_backend_event  hdl_backend_event;
 typedef struct hdl_backend_graph  hdl_backend_graph;    /* a recorded step */
+typedef struct hdl_backend_group  hdl_backend_group;    /* devices that hold copies of the same weights */
 
 /* What the runtime lends to a backend. */
 typedef struct hdl_backend_host {
@@ -42,8 +44,11 @@ typedef struct hdl_backend {
     int32_t     lag;                /* steps the host is behind: cpu 0, cuda 1 */
     int32_t     unified;            /* 1: device memory is host memory, no copies needed */
     int32_t     lanes_share;        /* 1: every worker thread is a lane with its own stream (cpu) */
+    int32_t     usual_rows;         /* rows of a step that keep the device busy, where its memory allows; 0: the runtime's choice */
     uint32_t    act_dtypes;         /* bit d: ops take rows of hdl_dtype d (args' act_dtype); f32 always */
-    hdl_dtype   (*act_dtype)(hdl_compute);      /* of hidden rows and of keys and values under a compute type; not AUTO */
+    hdl_dtype   (*act_dtype)(hdl_compute);      /* of hidden rows under a compute type; not AUTO */
+    uint32_t    pool_dtypes;        /* bit d: pages hold keys and values of hdl_dtype d; 0: of the act dtypes */
+    hdl_dtype   (*pool_dtype)(hdl_compute);     /* of keys and values in pages; NULL: act_dtype's */
 
     /* device, memory, streams */
     hdl_status (*open)(int index, const hdl_device_options *, const hdl_backend_host *, hdl_backend_device **);
@@ -71,12 +76,30 @@ typedef struct hdl_backend {
     hdl_status (*record_end)(hdl_backend_stream *, hdl_backend_graph **);
     hdl_status (*replay)(hdl_backend_stream *, hdl_backend_graph *);
     void       (*graph_close)(hdl_backend_graph *);
+    uint64_t   (*graph_launches)(const hdl_backend_graph *);    /* kernels that one replay starts; NULL: none are launched */
+
+    /* named ranges of the calling thread for a profiler (NVTX); NULL: the backend knows none */
+    void       (*range_begin)(const char *name);
+    void       (*range_end)(void);
+
+    /*
+     * Replicas: devices of one backend, 2 to HDL_MOST_REPLICAS, and copies of what is packed on the first of them. Copies
+     * are there when the call returns. copies[i] is made on device i, [0] stays untouched; after a failure those that
+     * were made are the caller's to close, the others NULL. All NULL: one device only.
+     */
+    hdl_status  (*group_open)(hdl_backend_device *const *devices, int32_t n, hdl_backend_group **);
+    void        (*group_close)(hdl_backend_group *);
+    const char *(*group_way)(const hdl_backend_group *);        /* how it copies: "NCCL 2.28.9", or what is used instead and why */
+    hdl_status  (*group_broadcast)(hdl_backend_group *, void *const *blocks, size_t bytes);     /* blocks[i] on device i */
+    hdl_status  (*group_weight)(hdl_backend_group *, const hdl_weight *, hdl_weight **copies);
+    hdl_status  (*group_embedding)(hdl_backend_group *, const hdl_embedding *, hdl_embedding **copies);
 
     /* weights, embeddings, key/value pages */
     hdl_status (*pack)(hdl_backend_device *, const hdl_pack_args *, hdl_weight **);
     void       (*weight_close)(hdl_weight *);
     size_t     (*weight_bytes)(const hdl_weight *);
     hdl_status (*embedding_open)(hdl_backend_device *, const hdl_pack_part *, int32_t E, hdl_embedding **);
+    hdl_status (*embedding_of)(hdl_backend_device *, const hdl_weight *, int32_t E, hdl_embedding **);  /* NULL: tables stand alone */
     void       (*embedding_close)(hdl_embedding *);
     hdl_status (*kv_pool_open)(hdl_backend_device *, const hdl_kv_pool_desc *, hdl_kv_pool **);
     size_t     (*kv_pool_bytes)(const hdl_kv_pool_desc *);
@@ -96,12 +119,19 @@ typedef struct hdl_backend {
     hdl_status (*beam_step)(hdl_backend_stream *, const hdl_beam_step_args *);
     hdl_status (*token_logprobs)(hdl_backend_stream *, const hdl_token_logprobs_args *);
     hdl_status (*scatter_words)(hdl_backend_stream *, const hdl_scatter_words_args *);
+    hdl_status (*stamp)(hdl_backend_stream *, const hdl_stamp_args *);
     hdl_status (*rnn_step)(hdl_backend_stream *, const void *args);         /* recurrent models; NULL so far */
     hdl_status (*rnn_sequence)(hdl_backend_stream *, const void *args);
     hdl_status (*all_reduce)(hdl_backend_stream *, const void *args);       /* reserved for tensor parallelism */
 
     /* A second thread offers itself: it runs column panels of whatever `stream` computes until *stop is non-zero. CPU only. */
     void       (*stream_assist)(hdl_backend_stream *, const volatile int *stop);
+
+    /* One line for each optional library: version and file, or where it was looked for. Needs no device. NULL: there are none. */
+    void       (*libraries)(const char *library_dir, char *text, size_t bytes);
+
+    /* How many devices there are, 1 or more, numbered from 0; or why there is none. NULL: one. */
+    hdl_status (*count)(const hdl_backend_host *, int32_t *n);
 } hdl_backend;
 
 typedef const hdl_backend *(*hdl_backend_fn)(void);

@@ -16,10 +16,16 @@ typedef struct hdl_stream hdl_stream;   /* an ordered queue of work on one devic
 /* Instruction sets of the CPU backend. AUTO takes the best that the processor has; a forced one that it lacks is HDL_ENOSUPPORT. */
 typedef enum hdl_isa { HDL_ISA_AUTO = 0, HDL_ISA_PLAIN, HDL_ISA_AVX2, HDL_ISA_AVX512 } hdl_isa;
 
-/* Which products the CPU backend takes. AUTO: ours; oneDNN only where it is asked for. */
-typedef enum hdl_products { HDL_PRODUCTS_AUTO = 0, HDL_PRODUCTS_OWN, HDL_PRODUCTS_ONEDNN } hdl_products;
+/*
+ * Which matrix products a backend takes. AUTO: ours; a library's only where it is asked for by name: oneDNN is the CPU
+ * backend's, cuBLASLt the CUDA backend's, and the other backend takes ours. A library that is asked for and missing is
+ * HDL_ENOSUPPORT (not built in) or HDL_EBACKEND (not found: the line says where it was looked for).
+ */
+typedef enum hdl_products {
+    HDL_PRODUCTS_AUTO = 0, HDL_PRODUCTS_OWN, HDL_PRODUCTS_ONEDNN, HDL_PRODUCTS_CUBLASLT
+} hdl_products;
 
-/* Hooks for memory; every field or none. `kind` is 0 device, 1 pinned, 2 host. */
+/* Hooks for memory; every field or none. `kind` is 0 device, 1 pinned, 2 host. On CUDA the device is the calling thread's current one. */
 typedef struct hdl_memory_hooks {
     void *(*alloc)(size_t bytes, int kind, void *user);
     void  (*free)(void *block, size_t bytes, int kind, void *user);
@@ -28,16 +34,19 @@ typedef struct hdl_memory_hooks {
 
 typedef struct hdl_device_options {
     size_t                  struct_bytes;
-    const char             *library_dir;    /* where backends are looked for first; NULL: beside libheddle, then the loader's path */
+    /* Where backends and the libraries that they can use (cuBLASLt, NCCL) are looked for first. NULL: backends beside
+     * libheddle, then on the loader's path; the others there, then in $CUDA_HOME/lib64 and /usr/local/cuda/lib64. */
+    const char             *library_dir;
     const hdl_memory_hooks *hooks;          /* copied; NULL: the backend's own */
     hdl_isa                 isa;            /* cpu only */
-    hdl_products            products;       /* cpu only */
+    hdl_products            products;
 } hdl_device_options;
 
 #define HDL_DEVICE_OPTIONS_INIT { sizeof(hdl_device_options), NULL, NULL, HDL_ISA_AUTO, HDL_PRODUCTS_AUTO }
 
 /*
- * Opens "cpu", "cuda", "cuda:1", "simt", or "auto" (the first CUDA device that works, else cpu).
+ * Opens "cpu", "cuda", "cuda:1", "simt", "simt:1", or "auto" (the first CUDA device, else cpu): one device. A translator
+ * takes several (hdl_translator_options.device).
  * HDL_EBACKEND (library missing, or built for another ABI: the line says which), HDL_EDEVICE (no driver, no device),
  * HDL_EINVAL (unknown name), HDL_ENOSUPPORT (instruction set). `options` may be NULL.
  */
@@ -47,6 +56,7 @@ HDL_API void       hdl_device_close(hdl_device *device);
 
 #define HDL_DEVICE_NAME_BYTES 16
 #define HDL_DEVICE_LINE_BYTES 256
+#define HDL_DEVICE_LIBRARIES_BYTES 1024
 
 /* One line of a listing: a device that works, or the reason why a kind of device does not. */
 typedef struct hdl_device_entry {
@@ -54,9 +64,12 @@ typedef struct hdl_device_entry {
     char       name[HDL_DEVICE_NAME_BYTES];     /* as hdl_device_open takes it: "cpu", "cuda:0" */
     hdl_status status;                          /* of opening it */
     char       line[HDL_DEVICE_LINE_BYTES];     /* HDL_OK: its description; else why it cannot be used */
+    /* One line each, '\n' between them: a library that the backend uses if it is there, with its version and file, or
+     * where it was looked for. Filled even where no device works. "": there are none */
+    char       libraries[HDL_DEVICE_LIBRARIES_BYTES];
 } hdl_device_entry;
 
-#define HDL_DEVICE_ENTRY_INIT { sizeof(hdl_device_entry), "", HDL_OK, "" }
+#define HDL_DEVICE_ENTRY_INIT { sizeof(hdl_device_entry), "", HDL_OK, "", "" }
 
 /*
  * The i-th entry, from 0, in a fixed order: cpu, cuda devices (or one entry that says why there is none), simt. Opens
@@ -71,11 +84,15 @@ typedef struct hdl_device_info {
     int32_t     kind, index;    /* hdl_device_kind */
     int32_t     native_bf16;    /* 1: bf16 products run at least twice as fast as f32 */
     uint64_t    memory_bytes;   /* of the device; 0: unknown */
+    const char *products;       /* CUDA: the library whose products were asked for, "cuBLASLt 13.0.2"; NULL: ours */
+    /* With it: matrices packed so far that it multiplies, and those that took ours, since no algorithm of it gave sums
+     * of one order at every M. */
+    int32_t     library_weights, refused_weights;
 } hdl_device_info;
 
-#define HDL_DEVICE_INFO_INIT { sizeof(hdl_device_info), 0, 0, 0, 0, 0, 0 }
+#define HDL_DEVICE_INFO_INIT { sizeof(hdl_device_info), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* Strings live as long as the device. */
+/* As it is now: the counts grow. Strings live as long as the device. */
 HDL_API hdl_status hdl_device_describe(const hdl_device *device, hdl_device_info *info);
 
 /* Memory of the device, 256-byte aligned, zeroed; free with the same device. HDL_ENOMEM says needed and free bytes. */
@@ -122,6 +139,22 @@ HDL_API hdl_status hdl_record_end(hdl_stream *stream, hdl_recording **recording)
 /* Queues the recorded ops; every pointer in them must still be good. Any stream of the device with the same limits. */
 HDL_API hdl_status hdl_record_replay(hdl_stream *stream, hdl_recording *recording);
 HDL_API void       hdl_record_close(hdl_recording *recording);     /* NULL is fine */
+
+/*
+ * Queues a reading of the device's clock: to[*place * stride + index] = nanoseconds since a point of its own, when all
+ * that was queued before has ended. For traces; can be recorded.
+ */
+typedef struct hdl_stamp_args {
+    size_t         struct_bytes;
+    uint64_t      *to;          /* u64 [*, stride] in device memory */
+    const int32_t *place;       /* i32 [1] in device memory; NULL: 0 */
+    int64_t        stride;
+    int32_t        index;       /* 0 .. stride - 1 */
+} hdl_stamp_args;
+
+#define HDL_STAMP_ARGS_INIT { sizeof(hdl_stamp_args), NULL, NULL, 0, 0 }
+
+HDL_API hdl_status hdl_stamp(hdl_stream *stream, const hdl_stamp_args *args);
 
 /* A point in a stream's work. */
 typedef struct hdl_event hdl_event;

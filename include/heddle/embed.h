@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* An embedding table [V, E] where the backend reads it: the CPU reads the mapped file, so tied weights exist once. */
+/* An embedding table [V, E] where the backend reads it: the CPU reads the mapped file, or the packed weights it is tied to. */
 typedef struct hdl_embedding hdl_embedding;
 
 /*
@@ -76,6 +76,11 @@ typedef struct hdl_quantise_rows_args {
  */
 HDL_API hdl_status hdl_embedding_open(hdl_device *device, const hdl_pack_part *part, int32_t E,
                                       hdl_embedding **embedding);
+/*
+ * The rows of a packed weight [V, E] as a table, with the values that products see, so that tied weights exist once. The weight must
+ * outlive it. HDL_ENOSUPPORT: not with this backend, or not under the weight's compute type (the CPU: f32 and int8).
+ */
+HDL_API hdl_status hdl_embedding_of_weight(hdl_device *device, const hdl_weight *weight, int32_t E, hdl_embedding **embedding);
 HDL_API void       hdl_embedding_close(hdl_device *device, hdl_embedding *embedding); /* NULL is fine */
 
 /* All four queue work on the stream. M = 0 is fine. HDL_EINVAL and HDL_ESHAPE name the argument; nothing is queued. */

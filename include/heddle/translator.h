@@ -1,7 +1,7 @@
 /*
  * translator.h - the call most users make: text or tokens in, hypotheses out.
  *
- * A translator owns all that changes while translating (lanes, slots, key/value pages, queue) on one device. It is safe
+ * A translator owns all that changes while translating (lanes, slots, key/value pages, queue) on one or more devices. It is safe
  * to call from many threads. Sentences of all requests share one road and are batched continuously; a sentence's result
  * has the same bits whatever else is translated beside it.
  */
@@ -26,21 +26,28 @@ typedef struct hdl_ticket hdl_ticket;
 
 typedef struct hdl_translator_options {
     size_t                    struct_bytes;
-    const char               *device;           /* NULL: "auto"; names as in hdl_device_open */
+    const char               *device;           /* NULL: "auto"; a name as in hdl_device_open, or several devices: see below */
     const hdl_device_options *device_options;   /* NULL: defaults; read during open only */
     hdl_compute               compute;
     int32_t                   threads;          /* CPU lanes, 1 to 256; 0: the cores this process may use */
-    int32_t                   max_rows;         /* decode rows of one step of one lane, 1 to 4096; 0: 128, or max_beam if that is more */
+    int32_t                   max_rows;         /* decode rows of one step of one lane, 1 to 4096; 0: 64 on the CPU, on a GPU 1024 or what fits a quarter of its memory; max_beam if that is more */
     int32_t                   batch_tokens;     /* source tokens of one encoder pass, 1 to 1048576; 0: 4096 */
     int32_t                   max_beam;         /* largest beam, n_best or samples of a request, 1 to 64; 0: 16 */
     int32_t                   max_positions;    /* longest source or target, for models without a limit of their own; 0: 1024 */
-    int32_t                   max_queue;        /* sentences that may wait before submit refuses or waits; 0: 1024 */
+    int32_t                   max_queue;        /* sentences that may wait before submit refuses or waits; 0: 1024, or the rows of all lanes if they are more */
     int32_t                   max_delay_us;     /* a waiting sentence is admitted at the latest after this; 0: 2000 */
     uint64_t                  pool_bytes;       /* pages of one lane; 0: max_rows rows of 128 target and source positions, or one full sentence */
+    const char               *trace;            /* file for a Chrome trace of all that the translator does (docs/trace.md); NULL: none; read during open only */
 } hdl_translator_options;
 
 #define HDL_TRANSLATOR_OPTIONS_INIT \
-    { sizeof(hdl_translator_options), NULL, NULL, HDL_COMPUTE_AUTO, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(hdl_translator_options), NULL, NULL, HDL_COMPUTE_AUTO, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+
+/*
+ * Several devices of one kind, one translator: "cuda:0,1", "cuda:0,cuda:1", or "cuda:all" for all that work ("auto" stays the first). Each has
+ * a copy of the weights, which are read and packed once, and takes sentences from the one queue; max_rows, batch_tokens and pool_bytes are of
+ * each. Which device took a sentence does not change its bits. A device that fails ends the sentences it holds with its error; the others go on.
+ */
 
 /* How a sentence is searched and scored; docs/numerics.md defines every word. */
 typedef struct hdl_search_options {
@@ -157,7 +164,8 @@ HDL_API hdl_status hdl_translator_bytes(hdl_model *model, const hdl_translator_o
 HDL_API hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *options, hdl_translator **translator);
 
 /* Ends the translator; waits for its threads. drain 1: all accepted work is finished first; 0: it is cancelled. Tickets stay valid
- * until released. NULL is fine. Not from a callback: that is HDL_ESTATE and nothing happens. */
+ * until released. NULL is fine. Not from a callback: that is HDL_ESTATE and nothing happens. HDL_EIO: the trace could not be written; the
+ * translator has ended all the same. */
 HDL_API hdl_status hdl_translator_close(hdl_translator *translator, int drain);
 
 /*
@@ -202,11 +210,30 @@ typedef struct hdl_translator_stats {
     int32_t     lanes;
     const char *compute;                /* "f32", "bf16", "int8" */
     const char *device;                 /* its description */
+    uint64_t    launches;               /* kernels started by decode steps: those of the recorded step, and the one before it that brings
+                                           what has changed of slots to the device; encoder passes and copies aside; 0 on the CPU */
+    int32_t     n_devices, n_lost;      /* devices; those that failed and take no more work */
+    int32_t     max_rows;               /* decode rows of one step of one lane, as asked for or by default */
 } hdl_translator_stats;
 
-#define HDL_TRANSLATOR_STATS_INIT { sizeof(hdl_translator_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
+#define HDL_TRANSLATOR_STATS_INIT { sizeof(hdl_translator_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0 }
 
 HDL_API hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_translator_stats *stats);
+
+/* The part of one device. */
+typedef struct hdl_device_stats {
+    size_t      struct_bytes;           /* set by the caller */
+    char        name[HDL_DEVICE_NAME_BYTES];    /* "cpu", "cuda:0" */
+    const char *description;
+    uint64_t    sentences, target_tokens, steps, rows;      /* as in hdl_translator_stats */
+    int32_t     lost;                   /* 1: it has failed; the others go on */
+    int32_t     library_weights, refused_weights;       /* as in hdl_device_info */
+} hdl_device_stats;
+
+#define HDL_DEVICE_STATS_INIT { sizeof(hdl_device_stats), "", NULL, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Totals of device i, 0 to n_devices - 1, in the order in which they were asked for. */
+HDL_API hdl_status hdl_translator_get_device_stats(hdl_translator *translator, int32_t i, hdl_device_stats *stats);
 
 /* Which attention a map shows. */
 typedef enum hdl_map_kind { HDL_MAP_CROSS = 0, HDL_MAP_ENCODER = 1, HDL_MAP_DECODER = 2 } hdl_map_kind;

@@ -32,6 +32,12 @@ if [ -e "$build/libheddle-cuda.so" ]; then
     expect_code 0
     expect_silent
     expect_match '^cuda:0 +.*multiprocessors|^cuda +not usable: cuda: (no driver: the NVIDIA driver|no device: the driver is there|the driver is too old: it serves CUDA)'
+    # Optional libraries: where they are, or where they were looked for, with and without a device.
+    expect_match '^ +cuBLASLt ([0-9]+\.[0-9]+\.[0-9]+: /|not found: libcublasLt\.so\.13.* looked for on the loader.s path, in )'
+    expect_match '^ +NCCL ([0-9]+\.[0-9]+\.[0-9]+: /|not found: libnccl\.so\.2.* looked for on the loader.s path, in )'
+    try cuda-json devices --json
+    expect_match '"name": ?"cuda.*"libraries": ?\["cuBLASLt .*", ?"NCCL '
+    try cuda-again devices
     if ! grep -q '^cuda:0' "$out"; then
         try cuda-hidden translate --device cuda "$en_de"
         expect_code 3

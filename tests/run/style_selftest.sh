@@ -70,9 +70,11 @@ expect host/base/prints.c 2 print 'static void say(void) { printf("x"); }'
 expect host/base/stops.c 2 print 'static void stop(void) { abort(); }'
 expect host/text/allocates.c 2 allocation 'static void *take(void) { return malloc(4); }'
 expect host/text/reads.c 2 environment 'static const char *home(void) { return getenv("HOME"); }'
+expect kernels/reads_too.cuh 2 environment 'inline const char *home() { return getenv("HOME"); }'
 expect host/base/macro.c 2 macro '#define MIN(a, b) ((a) < (b) ? (a) : (b))'
 expect host/base/left.c 2 word "/* TO""DO: later */"
 expect host/base/raw.c 2 assembly 'static void raw(void) { __asm__("nop"); }'
+expect kernels/marked.cuh 2 mark 'inline void old() { return; }     // not run on the stand-in'
 expect host/base/machine.c 2 machine-path "static const char *where = \"${slash}home${slash}someone\";"
 expect host/base/tabs.c 2 space "$(printf 'int tab;\t/* after a tab */')"
 expect host/base/trailing.c 2 space 'int trailing; '

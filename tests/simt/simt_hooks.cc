@@ -41,6 +41,11 @@ void simt_set_schedule(uint64_t seed, const char *policy)
     set_schedule(seed, Policy(found));
 }
 
+int simt_queue_copy(void *to, const void *from, size_t bytes, void *stream)
+{
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, static_cast<cudaStream_t>(stream));
+}
+
 void simt_set_quiet(int on) { quiet = on != 0; }
 
 uint64_t simt_faults(void) { return fault_count(); }

@@ -4,6 +4,7 @@
 // g = l / 4 and place t = l % 4.
 #include "include/simt_ptx.h"
 
+#include <chrono>
 #include <cstring>
 
 #include "shadow.h"
@@ -219,6 +220,12 @@ uint2 ldmatrix_x2_trans(const void *row)
 {
     const uint4 got = ldmatrix(__builtin_return_address(0), "ldmatrix.x2.trans", row, 2 | kTransposed);
     return {got.x, got.y};
+}
+
+uint64_t global_timer()
+{
+    return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                        std::chrono::steady_clock::now().time_since_epoch()).count());
 }
 
 } // namespace simt

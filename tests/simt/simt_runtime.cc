@@ -127,6 +127,18 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     });
 }
 
+cudaError_t cudaMemcpyPeerAsync(void *to, int to_device, const void *from, int from_device, size_t bytes, cudaStream_t stream)
+{
+    Copy copy{to, from, bytes, cudaMemcpyDeviceToDevice, "cudaMemcpyPeerAsync", __builtin_return_address(0)};
+    return api("cudaMemcpyPeerAsync", kPlain, [&] {
+        Stream *s = stream_of(stream);
+        if (!s) return cudaErrorInvalidResourceHandle;
+        if (!is_device(to) || !is_device(from)) return cudaErrorInvalidValue;
+        if (device_of(to) != to_device || device_of(from) != from_device) return cudaErrorInvalidDevice;
+        return copy_async(s, copy);
+    });
+}
+
 cudaError_t cudaMemset(void *to, int value, size_t bytes)
 {
     const void *site = __builtin_return_address(0);

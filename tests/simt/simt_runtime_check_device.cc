@@ -100,6 +100,33 @@ void check_launch_limits()
     check_error(cudaStreamSynchronize(t.one), cudaSuccess, "a refused launch has queued nothing");
 }
 
+// 64 bytes from the first device to the second, whose block and stream are given.
+void check_peer_copies(char *block, cudaStream_t there)
+{
+    char sent[64], back[64] = "";
+    char *here = nullptr;
+    for (int i = 0; i < 64; ++i) sent[i] = char(i + 1);
+    cudaMalloc(&here, 64);
+    check_error(cudaMemcpy(here, sent, 64, cudaMemcpyHostToDevice), cudaSuccess, "bytes of the first device");
+    check_error(cudaDeviceSynchronize(), cudaSuccess, "are there");
+    check_error(cudaMemcpyPeerAsync(block, 1, here, 1, 64, there), cudaErrorInvalidDevice, "a peer copy that names the wrong source");
+    check_error(cudaMemcpyPeerAsync(block, 0, here, 0, 64, there), cudaErrorInvalidDevice, "or the wrong destination");
+    check_error(cudaMemcpyPeerAsync(sent, 1, here, 0, 64, there), cudaErrorInvalidValue, "or host memory");
+    check_error(cudaMemcpyPeerAsync(block, 1, here, 0, 64, there), cudaSuccess, "a peer copy");
+    check_error(cudaStreamSynchronize(there), cudaSuccess, "and its end");
+    cudaMemcpy(back, block, 64, cudaMemcpyDeviceToHost);
+    check(std::memcmp(sent, back, 64) == 0, "has brought the bytes");
+    cudaFree(here);
+    (void)cudaGetLastError();
+    cudaDeviceProp about;
+    simt_set_capability(1, 8, 6);
+    cudaGetDeviceProperties(&about, 1);
+    check(about.major == 8 && about.minor == 6, "a capability that was set");
+    simt_set_capability(1, 0, 0);
+    cudaGetDeviceProperties(&about, 1);
+    check(about.major == 9 && about.minor == 0, "and the usual one");
+}
+
 void check_devices()
 {
     int n = -1, device = -1, version = -1;
@@ -120,6 +147,7 @@ void check_devices()
     cudaLaunchConfig_t config = grid_on(there);
     check_error(cudaLaunchKernelEx(&config, *reinterpret_cast<void (*)(int)>(reinterpret_cast<uintptr_t>(add_kernel_address())), 0),
                 cudaErrorInvalidResourceHandle, "a launch on a stream of another device");
+    check_peer_copies(block, there);
     cudaStreamDestroy(there);
     cudaFree(block);
     check_error(cudaSetDevice(2), cudaErrorInvalidDevice, "a third device");

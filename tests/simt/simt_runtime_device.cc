@@ -2,6 +2,7 @@
 #include "simt_api.h"
 #include "simt_config.h"
 #include "simt_grid.h"
+#include "simt_hooks.h"
 #include <cstdio>
 #include <cstring>
 
@@ -11,6 +12,7 @@ namespace {
 
 // The device that is played has the limits of compute capability 9.0, from the CUDA programming guide.
 constexpr int kMajor = 9, kMinor = 0;
+int major_of[kMaxDevices], minor_of[kMaxDevices]; // 0: kMajor and kMinor; simt_set_capability
 constexpr int kPlainSharedBytes = 48 * 1024, kSharedPerMultiprocessor = 228 * 1024, kReservedShared = 1024;
 constexpr int kThreadsPerMultiprocessor = 2048, kBlocksPerMultiprocessor = 32;
 constexpr int kRegistersPerBlock = 65536;
@@ -38,8 +40,8 @@ void fill_properties(cudaDeviceProp *p, int device)
     p->maxThreadsDim[2] = kMaxBlockZ;
     p->maxGridSize[0] = kMaxGridX;
     p->maxGridSize[1] = p->maxGridSize[2] = kMaxGridYZ;
-    p->major = kMajor;
-    p->minor = kMinor;
+    p->major = major_of[device] ? major_of[device] : kMajor;
+    p->minor = major_of[device] ? minor_of[device] : kMinor;
     p->multiProcessorCount = config().multiprocessors;
     p->l2CacheSize = kCacheBytes;
     p->canMapHostMemory = p->unifiedAddressing = p->concurrentKernels = 1;
@@ -99,6 +101,12 @@ bool find_attribute(const cudaDeviceProp &p, cudaDeviceAttr attribute, int *valu
 } // namespace
 
 extern "C" {
+
+void simt_set_capability(int device, int major, int minor)
+{
+    major_of[device] = major;
+    minor_of[device] = minor;
+}
 
 cudaError_t cudaGetDeviceCount(int *count)
 {

@@ -9,6 +9,7 @@
 
 #include "cpu/op_kernels.h"
 #include "cpu/simd/lane_sums.h"
+#include "cpu/simd/widen_rows.h"
 
 #include <math.h>
 
@@ -25,20 +26,43 @@ typedef struct attend_state {
     float p[HDL__QUERY_BLOCK][HDL__KEY_TILE];       /* scores, then exp(score - max), of the tile */
     float max[HDL__QUERY_BLOCK];
     vf    sum[HDL__QUERY_BLOCK];
-    const float *v[HDL__KEY_TILE];                  /* value rows of the tile */
+    const void *v[HDL__KEY_TILE];                   /* value rows of the tile, head 0 */
 } attend_state;
 
-/* Scores of n queries against one block k [D, 16]. */
-HDL__INLINE void score_block(attend_state *st, int first, int n, const float *k, int32_t D, int32_t to)
+/* One register of keys or values from element `at` on, and the first n lanes of one. */
+HDL__INLINE vf kv_load(const void *rows, int64_t at, bool bf16)
+{
+    return bf16 ? stored_values((const uint8_t *)rows + 2 * at, HDL_BF16) : vf_load((const float *)rows + at);
+}
+
+HDL__INLINE vf kv_load_part(const void *rows, int64_t at, int32_t n, bool bf16)
+{
+    uint16_t whole[HDL__VF_LANES] = {0};
+    if (!bf16) return vf_load_part((const float *)rows + at, n);
+    memcpy(whole, (const uint16_t *)rows + at, (size_t)n * sizeof *whole);
+    return stored_values((const uint8_t *)whole, HDL_BF16);
+}
+
+/* Element `at`, to begin a row at. */
+HDL__INLINE const void *kv_at(const void *rows, int64_t at, bool bf16)
+{
+    return (const uint8_t *)rows + at * (bf16 ? 2 : 4);
+}
+
+/* Scores of n queries against one block [D, 16], which is k[0], or k[i] of each. */
+HDL__INLINE void score_block(attend_state *st, int first, int n, const void *const *k, bool apart, bool bf16, int32_t D, int32_t to)
 {
     vf even[SCORE_QUERIES][BLOCK_VECTORS], odd[SCORE_QUERIES][BLOCK_VECTORS];
     for (int i = 0; i < n; i++)
         for (int b = 0; b < BLOCK_VECTORS; b++) even[i][b] = odd[i][b] = vf_set(0.0f);
     for (int32_t d = 0; d < D; d += 2) {
         for (int b = 0; b < BLOCK_VECTORS; b++) {
-            const vf k0 = vf_load(k + d * HDL__KEY_BLOCK + b * HDL__VF_LANES);
-            const vf k1 = vf_load(k + (d + 1) * HDL__KEY_BLOCK + b * HDL__VF_LANES);
+            vf k0 = vf_set(0.0f), k1 = vf_set(0.0f);
             for (int i = 0; i < n; i++) {
+                if (apart || i == 0) {
+                    k0 = kv_load(k[i], d * HDL__KEY_BLOCK + b * HDL__VF_LANES, bf16);
+                    k1 = kv_load(k[i], (d + 1) * HDL__KEY_BLOCK + b * HDL__VF_LANES, bf16);
+                }
                 even[i][b] = vf_fma(vf_set(st->q[first + i][d]), k0, even[i][b]);
                 odd[i][b] = vf_fma(vf_set(st->q[first + i][d + 1]), k1, odd[i][b]);
             }
@@ -50,37 +74,50 @@ HDL__INLINE void score_block(attend_state *st, int first, int n, const float *k,
 }
 
 /* Scores of all queries against keys [t0, t0 + n), n at most a tile. */
-HDL__INLINE void score_blocks(const hdl__attend *a, attend_state *st, int32_t t0, int32_t n)
+HDL__INLINE void score_blocks(const hdl__attend *a, attend_state *st, bool bf16, int32_t t0, int32_t n)
 {
     for (int32_t j = 0; j < n; j += HDL__KEY_BLOCK) {
-        const float *k = a->k[(t0 + j) / HDL__KEY_BLOCK] + a->k_off;
+        const void *k[HDL__QUERY_BLOCK];
         int i = 0;
-        for (; i + SCORE_QUERIES <= a->n_queries; i += SCORE_QUERIES)
-            score_block(st, i, SCORE_QUERIES, k, a->D, j);
-        for (; i < a->n_queries; i++) score_block(st, i, 1, k, a->D, j);
+        for (int q = 0; q < a->n_queries; q++) k[q] = kv_at(a->k[(t0 + j) / HDL__KEY_BLOCK], a->k_off[a->apart ? q : 0], bf16);
+        for (; i + SCORE_QUERIES <= a->n_queries; i += SCORE_QUERIES) {
+            if (a->apart) score_block(st, i, SCORE_QUERIES, k + i, true, bf16, a->D, j);
+            else score_block(st, i, SCORE_QUERIES, k + i, false, bf16, a->D, j);
+        }
+        for (; i < a->n_queries; i++) score_block(st, i, 1, k + i, false, bf16, a->D, j);
     }
 }
 
-/* The same against single keys: as many at once as a register has lanes. */
-HDL__INLINE void score_keys(const hdl__attend *a, attend_state *st, int32_t t0, int32_t n)
+/* Scores of all queries against `width` single keys: a sum per key in lanes, then all of them across. */
+HDL__INLINE void score_group(const hdl__attend *a, attend_state *st, bool bf16, const void *const *k, const int width, int32_t to)
 {
     const int32_t whole = a->D / HDL__VF_LANES * HDL__VF_LANES, part = a->D - whole;
-    for (int32_t j = 0; j < n; j += HDL__VF_LANES) {
-        const float *k[HDL__VF_LANES];      /* past the last key the last again: its scores are never looked at */
-        for (int l = 0; l < HDL__VF_LANES; l++) k[l] = a->k[t0 + (j + l < n ? j + l : n - 1)] + a->k_off;
-        for (int i = 0; i < a->n_queries; i++) {
-            vf dot[HDL__VF_LANES];
-            for (int l = 0; l < HDL__VF_LANES; l++) dot[l] = vf_set(0.0f);
-            for (int32_t d = 0; d < whole; d += HDL__VF_LANES) {
-                const vf q = vf_load(&st->q[i][d]);
-                for (int l = 0; l < HDL__VF_LANES; l++) dot[l] = vf_fma(q, vf_load(k[l] + d), dot[l]);
-            }
-            if (part > 0) {
-                const vf q = vf_load(&st->q[i][whole]);
-                for (int l = 0; l < HDL__VF_LANES; l++) dot[l] = vf_fma(q, vf_load_part(k[l] + whole, part), dot[l]);
-            }
-            vf_store(&st->p[i][j], sum_rows(dot));
+    for (int i = 0; i < a->n_queries; i++) {
+        const int64_t head = a->k_off[a->apart ? i : 0];
+        vf dot[HDL__VF_LANES];
+        for (int l = 0; l < width; l++) dot[l] = vf_set(0.0f);
+        for (int32_t d = 0; d < whole; d += HDL__VF_LANES) {
+            const vf q = vf_load(&st->q[i][d]);
+            for (int l = 0; l < width; l++) dot[l] = vf_fma(q, kv_load(k[l], head + d, bf16), dot[l]);
         }
+        if (part > 0) {
+            const vf q = vf_load(&st->q[i][whole]);
+            for (int l = 0; l < width; l++) dot[l] = vf_fma(q, kv_load_part(k[l], head + whole, part, bf16), dot[l]);
+        }
+        vf_store(&st->p[i][to], sum_rows(dot, width));
+    }
+}
+
+/* The same against single keys: as many at once as a register has lanes, fewer where few are left. */
+HDL__INLINE void score_keys(const hdl__attend *a, attend_state *st, bool bf16, int32_t t0, int32_t n)
+{
+    for (int32_t j = 0; j < n; j += HDL__VF_LANES) {
+        const void *k[HDL__VF_LANES];       /* past the last key the last again: its scores are never looked at */
+        for (int l = 0; l < HDL__VF_LANES; l++) k[l] = a->k[t0 + (j + l < n ? j + l : n - 1)];
+        if (HDL__VF_LANES > 4 && n - j <= 4) score_group(a, st, bf16, k, 4, j);
+        else if (HDL__VF_LANES > 8 && n - j <= 8) score_group(a, st, bf16, k, 8, j);
+        else if (HDL__VF_LANES > 12 && n - j <= 12) score_group(a, st, bf16, k, 12, j);
+        else score_group(a, st, bf16, k, HDL__VF_LANES, j);
     }
 }
 
@@ -118,16 +155,18 @@ HDL__INLINE void soften(hdl__attend *a, attend_state *st, int i, int32_t t0, int
     }
 }
 
-/* acc[i][c..) += p V for n queries and `vectors` registers of columns; `part` lanes of the last one, 0: all. */
-HDL__INLINE void add_values(attend_state *st, int n, int vectors, int32_t c, int32_t part, int32_t keys)
+/* acc[i][c..) += p V for n queries and `vectors` registers of columns; `part` lanes of the last one, 0: all; apart: each its own V. */
+HDL__INLINE void add_values(const hdl__attend *a, attend_state *st, bool apart, bool bf16, int n, int vectors, int32_t c, int32_t part,
+                            int32_t keys)
 {
     vf sum[HDL__QUERY_BLOCK][VALUE_VECTORS], v[VALUE_VECTORS];
     for (int i = 0; i < n; i++)
         for (int b = 0; b < vectors; b++) sum[i][b] = vf_load(&st->acc[i][c + b * HDL__VF_LANES]);
     for (int32_t j = 0; j < keys; j++) {
-        for (int b = 0; b < vectors; b++)
-            v[b] = part > 0 ? vf_load_part(st->v[j] + c, part) : vf_load(st->v[j] + c + b * HDL__VF_LANES);
         for (int i = 0; i < n; i++) {
+            const int64_t at = a->v_off[i] + c;
+            for (int b = 0; b < vectors && (apart || i == 0); b++)
+                v[b] = part > 0 ? kv_load_part(st->v[j], at, part, bf16) : kv_load(st->v[j], at + b * HDL__VF_LANES, bf16);
             const vf p = vf_set(st->p[i][j]);
             for (int b = 0; b < vectors; b++) sum[i][b] = vf_fma(p, v[b], sum[i][b]);
         }
@@ -137,23 +176,30 @@ HDL__INLINE void add_values(attend_state *st, int n, int vectors, int32_t c, int
 }
 
 /* All columns, for a number of queries that is known when compiled. */
-HDL__INLINE void add_tile(attend_state *st, int n, int32_t D, int32_t keys)
+HDL__INLINE void add_tile(const hdl__attend *a, attend_state *st, bool apart, bool bf16, int n, int32_t keys)
 {
+    const int32_t D = a->D;
     int32_t c = 0;
     for (; c + VALUE_VECTORS * HDL__VF_LANES <= D; c += VALUE_VECTORS * HDL__VF_LANES)
-        add_values(st, n, VALUE_VECTORS, c, 0, keys);
-    for (; c + HDL__VF_LANES <= D; c += HDL__VF_LANES) add_values(st, n, 1, c, 0, keys);
-    if (c < D) add_values(st, n, 1, c, D - c, keys);
+        add_values(a, st, apart, bf16, n, VALUE_VECTORS, c, 0, keys);
+    for (; c + HDL__VF_LANES <= D; c += HDL__VF_LANES) add_values(a, st, apart, bf16, n, 1, c, 0, keys);
+    if (c < D) add_values(a, st, apart, bf16, n, 1, c, D - c, keys);
 }
 
-HDL__INLINE void add_any(attend_state *st, int n, int32_t D, int32_t keys)
+HDL__INLINE void add_some(const hdl__attend *a, attend_state *st, bool apart, bool bf16, int32_t keys)
 {
-    switch (n) {
-    case 1: add_tile(st, 1, D, keys); break;
-    case 2: add_tile(st, 2, D, keys); break;
-    case 3: add_tile(st, 3, D, keys); break;
-    default: add_tile(st, HDL__QUERY_BLOCK, D, keys); break;
+    switch (a->n_queries) {
+    case 1: add_tile(a, st, apart, bf16, 1, keys); break;
+    case 2: add_tile(a, st, apart, bf16, 2, keys); break;
+    case 3: add_tile(a, st, apart, bf16, 3, keys); break;
+    default: add_tile(a, st, apart, bf16, HDL__QUERY_BLOCK, keys); break;
     }
+}
+
+HDL__INLINE void add_any(const hdl__attend *a, attend_state *st, bool bf16, int32_t keys)
+{
+    if (a->apart && a->n_queries > 1) add_some(a, st, true, bf16, keys);
+    else add_some(a, st, false, bf16, keys);
 }
 
 HDL__INLINE int32_t start_queries(const hdl__attend *a, attend_state *st)
@@ -182,33 +228,45 @@ HDL__INLINE void finish_query(hdl__attend *a, const attend_state *st, int i)
     if (d < a->D) vf_store_part(a->out[i] + d, vf_load(&st->acc[i][d]) * inverse, a->D - d);
 }
 
-static void attend_blocks(hdl__attend *a)
+HDL__INLINE void attend_any_blocks(hdl__attend *a, bool bf16)
 {
     attend_state st;
     const int32_t n_keys = start_queries(a, &st);
     for (int32_t t0 = 0; t0 < n_keys; t0 += HDL__KEY_TILE) {
         const int32_t n = n_keys - t0 < HDL__KEY_TILE ? n_keys - t0 : HDL__KEY_TILE;
-        score_blocks(a, &st, t0, n);
+        score_blocks(a, &st, bf16, t0, n);
         for (int i = 0; i < a->n_queries; i++) soften(a, &st, i, t0, n);
         for (int32_t j = 0; j < n; j++)
-            st.v[j] = a->v[(t0 + j) / HDL__KEY_BLOCK] + a->v_off + (j % HDL__KEY_BLOCK) * a->ldv;
-        add_any(&st, a->n_queries, a->D, n);
+            st.v[j] = kv_at(a->v[(t0 + j) / HDL__KEY_BLOCK], (j % HDL__KEY_BLOCK) * a->ldv, bf16);
+        add_any(a, &st, bf16, n);
     }
     for (int i = 0; i < a->n_queries; i++) finish_query(a, &st, i);
 }
 
-static void attend_keys(hdl__attend *a)
+HDL__INLINE void attend_any_keys(hdl__attend *a, bool bf16)
 {
     attend_state st;
     const int32_t n_keys = start_queries(a, &st);
     for (int32_t t0 = 0; t0 < n_keys; t0 += HDL__KEY_TILE) {
         const int32_t n = n_keys - t0 < HDL__KEY_TILE ? n_keys - t0 : HDL__KEY_TILE;
-        score_keys(a, &st, t0, n);
+        score_keys(a, &st, bf16, t0, n);
         for (int i = 0; i < a->n_queries; i++) soften(a, &st, i, t0, n);
-        for (int32_t j = 0; j < n; j++) st.v[j] = a->v[t0 + j] + a->v_off;
-        add_any(&st, a->n_queries, a->D, n);
+        for (int32_t j = 0; j < n; j++) st.v[j] = a->v[t0 + j];
+        add_any(a, &st, bf16, n);
     }
     for (int i = 0; i < a->n_queries; i++) finish_query(a, &st, i);
+}
+
+static void attend_blocks(hdl__attend *a)
+{
+    if (a->bf16) attend_any_blocks(a, true);
+    else attend_any_blocks(a, false);
+}
+
+static void attend_keys(hdl__attend *a)
+{
+    if (a->bf16) attend_any_keys(a, true);
+    else attend_any_keys(a, false);
 }
 
 static void add_probabilities(const float *scores, int32_t n, float max, float factor, float *to)

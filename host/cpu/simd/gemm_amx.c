@@ -110,6 +110,8 @@ typedef struct tile_job {
     tile_target       to;
     tile_sums         pending;
     int                   turn;
+    const uint8_t    *ahead;        /* of the next strip, fetched into the L2 `lines` a step */
+    int32_t           lines;
     _Alignas(TILE_BYTES) uint8_t buffers[2][4 * TILE * TILE_BYTES];
 } tile_job;
 
@@ -157,7 +159,10 @@ HDL__INLINE void multiply_square(tile_job *job, int32_t m0, int32_t n0, const bo
         _tile_zero(SUM_B0);
         _tile_zero(SUM_B1);
     }
+    const uint8_t *ahead = job->ahead;
+    job->ahead += steps * job->lines * TILE_BYTES;
     for (int32_t s = 0; s < steps; ++s, x += TILE_BYTES, w += TILE * ldw) {
+        for (int32_t l = 0; l < job->lines; ++l, ahead += TILE_BYTES) _mm_prefetch((const char *)ahead, _MM_HINT_T1);
         add_square(x, TILE * ldx, ldx, w, ldw, exact);
         write_pending(job, share, exact);
     }
@@ -223,6 +228,9 @@ HDL__INLINE void multiply_strip(const hdl__gemm_tile *t, const bool exact)
     job.turn = 0;
     job.pending.rows = job.pending.done = 0;
     open_target(t, &job.to);
+    job.ahead = t->next;
+    const int32_t squares = vectors / 2 * (paired / (2 * TILE));
+    job.lines = squares > 0 ? (TILE * vectors + squares - 1) / squares : 0;     /* a step of K has 16 lines in each vector of columns */
     shape_tiles();
     for (int32_t v = 0; v + 1 < vectors; v += 2)
         for (int32_t m = 0; m < paired; m += 2 * TILE) multiply_square(&job, m, v * TILE, exact);

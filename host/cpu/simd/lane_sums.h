@@ -32,11 +32,15 @@ HDL__INLINE float top_lane(vf v)
 
 #if defined(HDL__ISA_AVX512)
 
-/* Lane j is the sum of the lanes of rows[j], for every j in the same order: (0+2)+(1+3) of each quarter, then quarters (0+2)+(1+3). */
-HDL__INLINE vf sum_rows(const vf rows[HDL__VF_LANES])
+/* Lane j < n is the sum of the lanes of rows[j], for every j and n in the same order: (0+2)+(1+3) of each quarter, then quarters likewise. n: a multiple of 4. */
+HDL__INLINE vf sum_rows(const vf *rows, const int n)
 {
     __m512 quad[4];     /* quad[i]: of rows 4 i to 4 i + 3, one sum per quarter */
     for (int i = 0; i < 4; i++) {
+        if (4 * i >= n) {
+            quad[i] = quad[0];
+            continue;
+        }
         const __m512 a = (__m512)rows[4 * i], b = (__m512)rows[4 * i + 1];
         const __m512 c = (__m512)rows[4 * i + 2], d = (__m512)rows[4 * i + 3];
         const __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b) + _mm512_unpackhi_ps(a, b));
@@ -51,11 +55,15 @@ HDL__INLINE vf sum_rows(const vf rows[HDL__VF_LANES])
 
 #elif defined(HDL__ISA_AVX2)
 
-/* Lane j is the sum of the lanes of rows[j], for every j in the same order: (0+2)+(1+3) of each half, then the halves. */
-HDL__INLINE vf sum_rows(const vf rows[HDL__VF_LANES])
+/* Lane j < n is the sum of the lanes of rows[j], for every j and n in the same order: (0+2)+(1+3) of each half, then the halves. n: 4 or 8. */
+HDL__INLINE vf sum_rows(const vf *rows, const int n)
 {
     __m256 quad[2];
     for (int i = 0; i < 2; i++) {
+        if (4 * i >= n) {
+            quad[i] = quad[0];
+            continue;
+        }
         const __m256 a = (__m256)rows[4 * i], b = (__m256)rows[4 * i + 1];
         const __m256 c = (__m256)rows[4 * i + 2], d = (__m256)rows[4 * i + 3];
         const __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b) + _mm256_unpackhi_ps(a, b));
@@ -68,9 +76,10 @@ HDL__INLINE vf sum_rows(const vf rows[HDL__VF_LANES])
 
 #else
 
-HDL__INLINE vf sum_rows(const vf rows[HDL__VF_LANES])
+HDL__INLINE vf sum_rows(const vf *rows, const int n)
 {
     vf sum;
+    (void)n;
     for (int j = 0; j < HDL__VF_LANES; j++) sum[j] = (rows[j][0] + rows[j][2]) + (rows[j][1] + rows[j][3]);
     return sum;
 }

@@ -17,6 +17,7 @@ const hdl__op_kernels hdl__op_kernels_plain = {
     .add_probabilities = add_probabilities,
     .norm = norm_row,
     .widen = widen_row,
+    .narrow = narrow_row,
     .glu = glu_row,
     .logit_scan = logit_scan,
     .logit_max = logit_max,

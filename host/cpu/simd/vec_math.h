@@ -111,11 +111,20 @@ HDL__INLINE vf vf_clamp(vf x, float low, float high)
 /* 2^n for integral n in [-126, 127], given as bits of n + 1.5 * 2^23 */
 HDL__INLINE vf vf_power_of_two(vi n) { return (vf)((n + vi_set(127)) << 23); }
 
-/* e^x: 0 below -104, infinite above 88.8, subnormal results rounded as they should be */
+/*
+ * e^x: 0 below -87.33, infinite above 88.8. A subnormal result would cost more than thirty ordinary ones (the processor's
+ * help is called for a register with a single one), and lanes of -inf are in most tiles of attention.
+ */
 HDL__INLINE vf vf_exp(vf x)
 {
+    const float least = -87.33f;                    /* a little more than the logarithm of the smallest normal number */
     const vf magic = vf_set(12582912.0f);           /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    x = vf_clamp(x, -104.0f, 89.0f);
+#if defined(HDL__ISA_AVX512)
+    const __mmask16 counts = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(least), _CMP_NLT_UQ);
+#else
+    const vi counts = ~(vi)(x < vf_set(least));
+#endif
+    x = vf_clamp(x, least, 89.0f);
     const vf shifted = vf_fma(x, vf_set(0x1.715476p+0f), magic);
     const vf n = shifted - magic;
     vf r = vf_fma(n, vf_set(-0x1.62e4p-1f), x);     /* the high 16 bits of ln 2: n times them is exact */
@@ -126,11 +135,11 @@ HDL__INLINE vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set(0.49999994f));
     p = vf_fma(p * r, r, r) + vf_set(1.0f);
 #if defined(HDL__ISA_AVX512)
-    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+    return (vf)_mm512_maskz_scalef_ps(counts, (__m512)p, (__m512)n);
 #else
-    const vi bits = (vi)shifted - (vi)magic;        /* n; two factors, as 2^n may be subnormal or 2^128 */
+    const vi bits = (vi)shifted - (vi)magic;        /* n; two factors, as 2^n may be 2^128 */
     const vi half = bits >> 1;
-    return p * vf_power_of_two(half) * vf_power_of_two(bits - half);
+    return (vf)((vi)(p * vf_power_of_two(half) * vf_power_of_two(bits - half)) & counts);
 #endif
 }
 

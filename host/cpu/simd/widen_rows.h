@@ -1,7 +1,8 @@
-/* widen_rows.h - rows of any stored dtype to f32, scaled, plus a row. */
+/* widen_rows.h - rows of any stored dtype to f32, scaled, plus a row; f32 to bf16. */
 #ifndef HEDDLE_HOST_SIMD_WIDEN_ROWS_H
 #define HEDDLE_HOST_SIMD_WIDEN_ROWS_H
 
+#include "base/half.h"
 #include "cpu/op_kernels.h"
 #include "cpu/simd/vec_math.h"
 
@@ -98,6 +99,21 @@ static void widen_row(const void *from, hdl_dtype dtype, int32_t n, float factor
         const float v = stored_value(bytes + (size_t)i * size, dtype) * factor;
         to[i] = add != NULL ? v + add[i] : v;
     }
+}
+
+/* hdl__bf16_of_f32, a register at a time. */
+static void narrow_row(const float *from, int32_t n, uint16_t *to)
+{
+    typedef uint16_t halves __attribute__((vector_size(HDL__VF_LANES * 2)));
+    int32_t i = 0;
+    for (; i + HDL__VF_LANES <= n; i += HDL__VF_LANES) {
+        const vf v = vf_load(from + i);
+        const vu bits = (vu)v, high = bits >> 16, is_nan = (vu)(v != v);
+        const vu rounded = (bits + 0x7FFFu + (high & 1u)) >> 16;
+        const halves h = __builtin_convertvector((rounded & ~is_nan) | ((high | 0x40u) & is_nan), halves);
+        memcpy(to + i, &h, sizeof h);
+    }
+    for (; i < n; i++) to[i] = hdl__bf16_of_f32(from[i]);
 }
 
 #endif

@@ -7,6 +7,7 @@
 #define HEDDLE_SIMT_PTX_H
 
 #include <cstddef>
+#include <cstdint>
 #include <vector_types.h>
 
 namespace simt {
@@ -29,6 +30,9 @@ uint2 ldmatrix_x2_trans(const void *row);
 void cp_async(void *shared, const void *global, size_t bytes, bool valid);
 void cp_async_commit();
 void cp_async_wait(int pending);
+
+// The host's monotonic clock.
+uint64_t global_timer();
 
 } // namespace simt
 

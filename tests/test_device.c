@@ -41,12 +41,12 @@ Test(device, names_that_are_none)
 {
     static const struct { const char *name, *words;
     } rows[] = {
-        {NULL, "device: name is NULL, allowed cpu, cuda, cuda:N, simt, simt:N, auto"},
-        {"", "device: \"\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
-        {"gpu", "device: \"gpu\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
-        {"CPU", "device: \"CPU\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
-        {"cpu:0", "device: \"cpu:0\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
-        {"cudax", "device: \"cudax\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto"},
+        {NULL, "device: name is NULL, allowed cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"},
+        {"", "device: \"\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"},
+        {"gpu", "device: \"gpu\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"},
+        {"CPU", "device: \"CPU\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"},
+        {"cpu:0", "device: \"cpu:0\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"},
+        {"cudax", "device: \"cudax\" is not one of cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"},
         {"cuda:", "device: \"cuda:\": after cuda: stands a number, 0 to 1023"},
         {"cuda:x", "device: \"cuda:x\": after cuda: stands a number, 0 to 1023"},
         {"cuda:-1", "device: \"cuda:-1\": after cuda: stands a number, 0 to 1023"},

@@ -121,3 +121,28 @@ Test(device_names, one_device_at_a_time)
     cr_expect_eq(info.index, 1);
     hdl_device_close(device);
 }
+
+static hdl_status open_without_library(int index, const hdl_device_options *options, const hdl_backend_host *host,
+                                       hdl_backend_device **out)
+{
+    if (options->products == HDL_PRODUCTS_CUBLASLT) return host->fail(HDL_EBACKEND, "cuBLASLt not found");
+    return replica_backend(DEVICES)->open(index, options, host, out);
+}
+
+/* The device is fine and the library that was asked for is not there: auto does not turn to the cpu in silence. */
+Test(device_names, auto_says_that_a_library_is_missing)
+{
+    static hdl_backend table;
+    hdl_device_options options = HDL_DEVICE_OPTIONS_INIT;
+    hdl_device *device = NULL;
+    table = *replica_backend(DEVICES);
+    table.open = open_without_library;
+    hdl__plugin_provide("cuda", &table);
+    options.products = HDL_PRODUCTS_CUBLASLT;
+    cr_expect_eq(hdl_device_open("auto", &options, &device), HDL_EBACKEND);
+    cr_expect_str_eq(hdl_error_detail(), "cuBLASLt not found");
+    options.products = HDL_PRODUCTS_OWN;
+    cr_assert_eq(hdl_device_open("auto", &options, &device), HDL_OK, "%s", hdl_error_detail());
+    hdl_device_close(device);
+    cr_expect_eq(replica_open_things(), 0);
+}

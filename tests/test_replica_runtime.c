@@ -315,6 +315,44 @@ Test(replica_runtime, closing_with_a_lost_device)
     }
 }
 
+static uint64_t memory_of[DEVICES];
+
+static hdl_status describe_memory(const hdl_backend_device *device, hdl_device_info *info)
+{
+    const hdl_status status = replica_backend(DEVICES)->describe(device, info);
+    info->memory_bytes = memory_of[info->index];
+    return status;
+}
+
+static int32_t usual_rows_on(const char *device, uint64_t pool_bytes)
+{
+    hdl_translator_options o = options_on(device);
+    o.max_rows = 0;
+    o.pool_bytes = pool_bytes;
+    engine e = open_engine(TINY, &o);
+    const int32_t rows = stats_of(&e).max_rows;
+    close_engine(&e);
+    return rows;
+}
+
+/* Rows that nobody asked for are bounded by the smallest device's memory, wherever it stands, and not by pages that were asked for. */
+Test(replica_runtime, rows_fit_the_smallest_device)
+{
+    static hdl_backend table;
+    const uint64_t large = (uint64_t)1 << 40, small = (uint64_t)1 << 20, pages = (uint64_t)64 << 20;
+    table = *replica_backend(DEVICES);
+    table.usual_rows = 512;
+    table.describe = describe_memory;
+    hdl__plugin_provide("simt", &table);
+    memory_of[0] = memory_of[2] = large;
+    memory_of[1] = small;
+    cr_expect_eq(usual_rows_on("simt:0,2", 0), 512);
+    cr_expect_eq(usual_rows_on("simt:0,1", 0), 128);
+    cr_expect_eq(usual_rows_on("simt:1,0", 0), 128);
+    memory_of[1] = pages;       /* a quarter of it holds what 512 rows take beside their pages */
+    cr_expect_eq(usual_rows_on("simt:1", pages), 512);
+}
+
 /* Maps are made on the first device. */
 Test(replica_runtime, maps)
 {

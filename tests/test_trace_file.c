@@ -84,7 +84,7 @@ Test(trace_file, pipe)
 Test(trace_file, times)
 {
     static const struct { int64_t ns; const char *text; } rows[] = {
-        {0, "0.000"}, {1, "0.001"}, {999, "0.999"}, {1000, "1.000"}, {1234567, "1234.567"}, {3600000000007, "3600000000.007"}};
+        {-500, "-0.500"}, {-1234567, "-1234.567"}, {0, "0.000"}, {1, "0.001"}, {999, "0.999"}, {1000, "1.000"}, {1234567, "1234.567"}, {3600000000007, "3600000000.007"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) cr_expect_str_eq(hdl__us_of(rows[i].ns).text, rows[i].text);
 }
 

@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DETAIL_BYTES 512
 
-static _Thread_local char detail[DETAIL_BYTES];
+static _Thread_local char detail[HDL__DETAIL_BYTES];
 
 static struct { hdl_log_fn fn; hdl_log_level level; void *user; } log_sink;
 
@@ -38,8 +37,8 @@ const char *hdl_error_detail(void) { return detail; }
 /* A detail line may quote user text: cut it where a character starts, never inside one. */
 static void cut_at_character(char *line, size_t wanted)
 {
-    if (wanted < DETAIL_BYTES) return;
-    size_t end = DETAIL_BYTES - 1;
+    if (wanted < HDL__DETAIL_BYTES) return;
+    size_t end = HDL__DETAIL_BYTES - 1;
     while (end > 0 && ((unsigned char)line[end - 1] & 0xC0) == 0x80) end--;
     if (end > 0 && (unsigned char)line[end - 1] >= 0xC0) end--;
     line[end] = '\0';
@@ -47,7 +46,7 @@ static void cut_at_character(char *line, size_t wanted)
 
 hdl_status hdl__fail(hdl_status status, const char *format, ...)
 {
-    char line[DETAIL_BYTES];    /* an argument may be the old detail itself */
+    char line[HDL__DETAIL_BYTES];    /* an argument may be the old detail itself */
     va_list args;
     va_start(args, format);
     int wanted = vsnprintf(line, sizeof line, format, args);
@@ -72,7 +71,7 @@ void hdl_log_set(hdl_log_fn fn, hdl_log_level level, void *user)
 void hdl__log(hdl_log_level level, const char *format, ...)
 {
     if (log_sink.fn == NULL || level > log_sink.level) return;
-    char line[DETAIL_BYTES];
+    char line[HDL__DETAIL_BYTES];
     va_list args;
     va_start(args, format);
     int wanted = vsnprintf(line, sizeof line, format, args);

@@ -9,6 +9,8 @@
 
 #include <heddle/base.h>
 
+#define HDL__DETAIL_BYTES 512
+
 /* Records the detail line of this thread (truncated at 511 bytes on a UTF-8 boundary) and returns `status`. */
 hdl_status hdl__fail(hdl_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -147,7 +147,7 @@ static void put_people(const report *r, hdl__cli_text *text)
     fact facts[FACTS];
     size_t n = list_facts(r, facts);
     for (size_t i = 0; i < n; ++i) {
-        hdl__cli_text_printf(text, "%-33s", facts[i].label);
+        hdl__cli_text_printf(text, "%-36s", facts[i].label);
         if (facts[i].text) hdl__cli_text_printf(text, "%s\n", facts[i].text);
         else hdl__cli_text_printf(text, "%llu\n", (unsigned long long)facts[i].number);
     }

@@ -174,6 +174,9 @@ int hdl__engine_open(hdl__engine *engine, const hdl__cli_options *options)
     }
     hdl_translator_options wanted;
     hdl__engine_translator_options(engine, options, &wanted);
+    if (wanted.max_rows && wanted.max_rows < wanted.max_beam)
+        return hdl__cli_misuse("option --max-rows: %d rows are fewer than the %d hypotheses of --beam or --n-best",
+                               wanted.max_rows, wanted.max_beam);
     hdl_status status = hdl_translator_open(engine->model, &wanted, &engine->translator);
     if (status != HDL_OK) {
         int code = hdl__cli_failed(status);

@@ -1,11 +1,13 @@
 /* line_command.c - the life of a command that works on lines. */
 #include "line_command.h"
+#include "model_files.h"
 #include "run_stats.h"
 #include "signal_watch.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 typedef struct files {
@@ -33,6 +35,11 @@ static bool is_open_file(int fd, const struct stat *about)
     return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == about->st_dev && other.st_ino == about->st_ino;
 }
 
+static bool is_null_device(const struct stat *about)
+{
+    return S_ISCHR(about->st_mode) && about->st_rdev == makedev(1, 3);      /* /dev/null, null(4) */
+}
+
 /* The trace is emptied when the engine opens: it may not be a file that anything else is about. */
 static int refuse_trace(const hdl__cli_options *options, const files *open, const hdl__output *output)
 {
@@ -40,7 +47,7 @@ static int refuse_trace(const hdl__cli_options *options, const files *open, cons
     if (!options->trace) return HDL__EXIT_DONE;
     if (strcmp(options->trace, "-") == 0)
         return hdl__cli_misuse("option --trace: a trace goes to a file, not to standard output");
-    if (stat(options->trace, &about) != 0 || !S_ISREG(about.st_mode)) return HDL__EXIT_DONE;
+    if (stat(options->trace, &about) != 0 || is_null_device(&about)) return HDL__EXIT_DONE;
     const int fds[] = { open->input.fd, open->prefix.fd, open->stats.fd, output->fd };
     const char *const paths[] = { options->suppress, options->vocab_map, options->source_spm, options->target_spm, options->spm };
     bool same = false;
@@ -58,6 +65,20 @@ static int refuse_same(const files *open, const hdl__output *output)
     if (same_file(open->stats.fd, output->fd) || same_file(open->stats.fd, open->input.fd) ||
         same_file(open->stats.fd, open->prefix.fd))
         return hdl__cli_misuse("statistics would overwrite %s", open->stats.name);
+    return HDL__EXIT_DONE;
+}
+
+/* After the model has been found, before anything is written. */
+static int refuse_model_files(const hdl__line_command *command, const files *open)
+{
+    const char *model = command->engine.path.data, *trace = command->options.trace;
+    struct stat about;
+    if (fstat(command->output.fd, &about) == 0 && hdl__is_model_file(model, &about))
+        return hdl__cli_misuse("the output would overwrite %s, a file of the model", command->output.name);
+    if (open->stats.fd >= 0 && fstat(open->stats.fd, &about) == 0 && hdl__is_model_file(model, &about))
+        return hdl__cli_misuse("statistics would overwrite %s, a file of the model", open->stats.name);
+    if (trace && stat(trace, &about) == 0 && hdl__is_model_file(model, &about))
+        return hdl__cli_misuse("the trace would overwrite %s, a file of the model", trace);
     return HDL__EXIT_DONE;
 }
 
@@ -140,6 +161,7 @@ int hdl__line_command_run(hdl__line_command *command)
     hdl__signals_start();
     int code = open_files(command, &open);
     if (code == HDL__EXIT_DONE) code = hdl__engine_load(&command->engine, &command->options);
+    if (code == HDL__EXIT_DONE) code = refuse_model_files(command, &open);
     if (code == HDL__EXIT_DONE) code = hdl__engine_open(&command->engine, &command->options);
     if (code == HDL__EXIT_DONE) code = run_lines(command, &open);
     hdl__reader_close(&open.input);

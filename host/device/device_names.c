@@ -107,6 +107,7 @@ static hdl_status find_all(const char *list, const hdl_device_options *options, 
     const hdl_backend *table = NULL;
     const char *kind = NULL;
     int32_t count = 1;
+    char first[HDL__DETAIL_BYTES] = "";
     (void)after_kind(list, &kind);
     HDL_TRY(hdl__plugin_table(kind, options != NULL ? options->library_dir : NULL, &table));
     if (table->count != NULL) HDL_TRY(table->count(&hdl__host_services, &count));
@@ -116,11 +117,16 @@ static hdl_status find_all(const char *list, const hdl_device_options *options, 
         snprintf(name, HDL_DEVICE_NAME_BYTES, "%s:%d", kind, i);
         const hdl_status opened = hdl_device_open(name, options, &device);
         hdl_device_close(device);
-        if (opened == HDL_OK) out->n++;
-        else hdl__log(HDL_LOG_WARNING, "%s: %s is left out: %s", list, name, hdl_error_detail());
-        if (opened != HDL_OK && status == HDL_OK) status = opened;
+        if (opened == HDL_OK) {
+            out->n++;
+            continue;
+        }
+        if (status == HDL_OK) snprintf(first, sizeof first, "%s", hdl_error_detail());
+        if (status == HDL_OK) status = opened;
+        hdl__log(HDL_LOG_WARNING, "%s: %s is left out: %s", list, name, hdl_error_detail());
     }
-    if (out->n > 0) status = HDL_OK;
+    if (out->n > 0) return HDL_OK;
+    status = status != HDL_OK ? hdl__fail(status, "%s", first) : hdl__fail(HDL_EDEVICE, "device: \"%s\": there is none", list);
 done:
     return status;
 }
@@ -130,6 +136,7 @@ hdl_status hdl__device_set_read(const char *list, const hdl_device_options *opti
     hdl_status status = HDL_OK;
     hdl__device_name name;
     *out = (hdl__device_set){0};
+    if (options != NULL) HDL_TRY(hdl__device_options_check(options));
     HDL_CHECK(strlen(list) < LIST_BYTES, HDL_EINVAL, "device: a list of %zu bytes, allowed %d", strlen(list), LIST_BYTES - 1);
     if (is_all(list)) return find_all(list, options, out);
     if (strchr(list, ',') != NULL) return read_parts(list, out);

@@ -8,7 +8,10 @@
 
 #include <heddle/backend.h>
 
-#define HDL__DEVICE_NAMES "cpu, cuda, cuda:N, simt, simt:N, auto"
+#define HDL__DEVICE_NAMES "cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"
+
+/* Ranges and struct_bytes; device_open.c. */
+hdl_status hdl__device_options_check(const hdl_device_options *options);
 
 /* One name taken apart. "auto" is none: what it stands for is known when it has been opened. */
 typedef struct hdl__device_name {

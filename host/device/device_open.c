@@ -7,6 +7,7 @@
 #include "device/device_names.h"
 #include "device/plugin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static hdl_status record_failure(hdl_status status, const char *line)
@@ -18,7 +19,7 @@ static void *lend_memory(size_t bytes) { return hdl__calloc(1, bytes); }
 
 const hdl_backend_host hdl__host_services = {sizeof(hdl_backend_host), record_failure, lend_memory, hdl__free};
 
-static hdl_status check_options(const hdl_device_options *options)
+hdl_status hdl__device_options_check(const hdl_device_options *options)
 {
     hdl_status status = HDL_OK;
     HDL_CHECK(options->struct_bytes == sizeof *options, HDL_EINVAL,
@@ -56,6 +57,21 @@ done:
     return status;
 }
 
+/* After the CUDA device has been refused: whether it opens without the library that was asked for. The line stays. */
+static bool lacks_library_alone(const hdl_device_options *options)
+{
+    char why[HDL__DETAIL_BYTES];
+    hdl_device_options own = *options;
+    hdl_device *device = NULL;
+    if (options->products != HDL_PRODUCTS_CUBLASLT) return false;
+    snprintf(why, sizeof why, "%s", hdl_error_detail());
+    own.products = HDL_PRODUCTS_OWN;
+    const bool works = open_named("cuda", &own, &device) == HDL_OK;
+    hdl_device_close(device);
+    (void)hdl__fail(HDL_EBACKEND, "%s", why);
+    return works;
+}
+
 hdl_status hdl_device_open(const char *name, const hdl_device_options *options, hdl_device **device)
 {
     hdl_status status = HDL_OK;
@@ -63,12 +79,12 @@ hdl_status hdl_device_open(const char *name, const hdl_device_options *options, 
     if (options == NULL) options = &defaults;
     HDL_CHECK(name != NULL, HDL_EINVAL, "device: name is NULL, allowed " HDL__DEVICE_NAMES);
     HDL_CHECK(device != NULL, HDL_EINVAL, "device: the pointer for the result is NULL");
-    HDL_TRY(check_options(options));
+    HDL_TRY(hdl__device_options_check(options));
     if (strcmp(name, "auto") != 0) {
         HDL_TRY(open_named(name, options, device));
-    } else if (open_named("cuda", options, device) != HDL_OK) {
+    } else if ((status = open_named("cuda", options, device)) != HDL_OK && !lacks_library_alone(options)) {
         hdl__log(HDL_LOG_INFO, "device auto: cpu, because %s", hdl_error_detail());
-        HDL_TRY(open_named("cpu", options, device));
+        status = open_named("cpu", options, device);
     }
 done:
     return status;

@@ -22,6 +22,7 @@
 
 #define HDL__MAX_ROWS 4096     /* the largest bucket */
 #define HDL__RANGE_UNIT 64u    /* bytes of slots.history are handed out in these */
+#define HDL__PASS_TOKENS 256   /* of one encoder pass where it stands in line with the steps: wider ones gain nothing and fill memory */
 #define HDL__SHORT_SHARE 4     /* a pool that was dry is short of pages until a quarter is free */
 
 /* Sizes of a lane, fixed at open. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define FREE_SHARE 8    /* encoding waits until an eighth of the rows is free */
-#define PASS_TOKENS 256 /* of one encoder pass where it stands in line with the steps: wider ones gain nothing and fill memory */
 
 static int32_t source_pages_of(const hdl__sentence *s) { return (s->S + HDL_PAGE_ROWS - 1) / HDL_PAGE_ROWS; }
 
@@ -185,7 +184,7 @@ hdl_status hdl__lane_encode(hdl__lane *lane, hdl__resident *const *taken, int32_
     hdl_status status = HDL_OK;
     for (int32_t first = 0, end = 0; first < n; first = end) {
         int32_t M = 0;
-        while (end < n && (end == first || !lane->unified || M + taken[end]->sentence->S <= PASS_TOKENS))
+        while (end < n && (end == first || !lane->unified || M + taken[end]->sentence->S <= HDL__PASS_TOKENS))
             M += taken[end++]->sentence->S;
         hdl__range_begin(lane, "encode");
         status = encode_together(lane, taken + first, end - first);

@@ -1,6 +1,7 @@
 /* lane_open.c - sizes of a lane, its memory; closing it. */
 #include "runtime/translator_state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_POSITIONS_PER_ROW 128   /* pages for rows of this length: four times a long sentence of news */
@@ -77,10 +78,13 @@ static void *place(layout *l, size_t n, size_t size)
     return at;
 }
 
-static int32_t longest_pass(const hdl__lane_plan *p)
+static int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+
+/* Of rows: where passes stand in line, sentences beyond HDL__PASS_TOKENS go in several. */
+static int32_t longest_pass(const hdl__lane_plan *p, bool unified)
 {
-    int32_t rows = p->batch_tokens > p->max_source ? p->batch_tokens : p->max_source;
-    return rows > p->max_rows ? rows : p->max_rows;
+    const int32_t together = unified && p->batch_tokens > HDL__PASS_TOKENS ? HDL__PASS_TOKENS : p->batch_tokens;
+    return larger(larger(together, p->max_source), p->max_rows);
 }
 
 static void place_arrays(layout *l, hdl__lane *lane)
@@ -111,8 +115,9 @@ static void place_arrays(layout *l, hdl__lane *lane)
 static void size_passes(const hdl__network *network, hdl__lane *lane)
 {
     hdl__pass_inputs widest;
-    const int32_t pass = longest_pass(&lane->plan), words = lane->plan.max_rows * WORDS_PER_ROW;
+    const int32_t words = lane->plan.max_rows * WORDS_PER_ROW;
     lane->unified = hdl__device_unified(network->device);
+    const int32_t pass = longest_pass(&lane->plan, lane->unified);
     lane->lag = hdl__device_lag(network->device);
     lane->ring.n = HDL__PASSES_PER_STEP * (lane->lag + 1);
     hdl__place_inputs(NULL, pass, pass, &widest);
@@ -151,7 +156,7 @@ hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator
     p.staging_bytes = (history_of_longest(&p) + usual / STAGED_SHARE) / HDL__RANGE_UNIT * HDL__RANGE_UNIT;
     hdl__lane lane = {.plan = p};
     size_passes(network, &lane);
-    p.bytes = p.pool_bytes + measure_arrays(&lane) + hdl__hidden_bytes(network, longest_pass(&p))
+    p.bytes = p.pool_bytes + measure_arrays(&lane) + hdl__hidden_bytes(network, longest_pass(&p, lane.unified))
               + (lane.unified ? 0 : hdl__hidden_bytes(network, p.max_rows));
     *out = p;
 done:
@@ -181,7 +186,7 @@ static hdl_status open_streams(hdl__lane *lane)
 {
     hdl_status status = HDL_OK;
     hdl_device *device = lane->network->device;
-    const int32_t rows = longest_pass(&lane->plan);
+    const int32_t rows = longest_pass(&lane->plan, lane->unified);
     HDL_TRY(hdl_stream_create(device, &lane->stream));
     HDL_TRY(reserve_stream(lane, lane->stream, rows, lane->network->output.N));
     lane->encoder_stream = lane->stream;
@@ -228,6 +233,7 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
                           hdl__lane *out)
 {
     hdl_status status = HDL_OK;
+    char why[HDL__DETAIL_BYTES];
     layout l = {NULL, 0};
     hdl__lane *lane = out;
     *lane = (hdl__lane){.translator = translator, .network = network, .plan = *plan};
@@ -238,7 +244,7 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     lane->edits.stride = plan->edit_stride;
     size_passes(network, lane);
     HDL_TRY(open_streams(lane));
-    HDL_TRY(hdl__hidden_open(network, longest_pass(plan), &lane->source_hidden));
+    HDL_TRY(hdl__hidden_open(network, longest_pass(plan, lane->unified), &lane->source_hidden));
     if (lane->unified) lane->hidden = lane->source_hidden;      /* passes follow each other, and none reads what another has left */
     else HDL_TRY(hdl__hidden_open(network, plan->max_rows, &lane->hidden));
     hdl_kv_pool_desc pages = describe_pool(network, plan->n_pages);
@@ -255,7 +261,11 @@ hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *networ
     if (plan->traced) HDL_TRY(hdl__lane_trace_open(lane, translator->trace));
     HDL_TRY(hdl__lane_record(lane));
 done:
-    if (status != HDL_OK) hdl__lane_close(lane);
+    if (status != HDL_OK) {
+        snprintf(why, sizeof why, "%s", hdl_error_detail());
+        hdl__lane_close(lane);
+        (void)hdl__fail(status, "%s", why);
+    }
     return status;
 }
 

@@ -2,6 +2,7 @@
 #include "runtime/lane.h"
 #include "runtime/translator_state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The decode step of a bucket, queued or recorded: embed, layers, logits, search. */
@@ -43,10 +44,12 @@ static hdl_status record_bucket(hdl__lane *lane, int32_t bucket, bool with_align
     status = hdl__trace_record_begin(lane);
     if (status == HDL_OK) status = queue_step(lane, bucket, with_alignment);
     hdl_recording *recording = NULL;
+    char why[HDL__DETAIL_BYTES];
+    snprintf(why, sizeof why, "%s", hdl_error_detail());
     const hdl_status ended = hdl_record_end(lane->stream, &recording);
     hdl__trace_record_end(lane);
     lane->recordings[bucket][with_alignment] = recording;
-    if (status == HDL_OK) status = ended;
+    status = status == HDL_OK ? ended : hdl__fail(status, "%s", why);
 done:
     return status;
 }

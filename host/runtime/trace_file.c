@@ -136,6 +136,7 @@ const char *hdl__trace_words(const char *text, char out[HDL__TRACE_WORDS])
 hdl__us hdl__us_of(int64_t ns)
 {
     hdl__us us;
-    snprintf(us.text, sizeof us.text, "%lld.%03d", (long long)(ns / 1000), (int)(ns % 1000));
+    const unsigned long long size = ns < 0 ? 0ull - (unsigned long long)ns : (unsigned long long)ns;
+    snprintf(us.text, sizeof us.text, "%s%llu.%03u", ns < 0 ? "-" : "", size / 1000, (unsigned)(size % 1000));
     return us;
 }

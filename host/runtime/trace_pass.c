@@ -121,7 +121,8 @@ static void tell_section(const hdl__lane *lane, const hdl__pass *pass, hdl__sect
     const int stream = stream_of(lane, section) == lane->stream ? 0 : 1;
     const int32_t track = hdl__stream_track(t, stream);
     hold_clock(t, note, at[0], at[n - 1], seen);
-    const int64_t begin = host_time(t, at[0], stream), end = host_time(t, at[n - 1], stream);
+    const int64_t begin = host_time(t, at[0], stream), last = host_time(t, at[n - 1], stream);
+    const int64_t end = last > begin ? last : begin;        /* a device's clock that was set back makes no bar of negative length */
     hdl__trace_add(t->trace->file,
                    "{\"ph\":\"X\",\"cat\":\"pass\",\"name\":\"%s\",\"pid\":1,\"tid\":%d,\"ts\":%s,\"dur\":%s"
                    ",\"args\":{\"pass\":%llu,\"rows\":%d,\"computed\":%d,\"sentences\":%d,\"queued_us\":%s"
@@ -129,7 +130,12 @@ static void tell_section(const hdl__lane *lane, const hdl__pass *pass, hdl__sect
                    name, track, hdl__trace_time(t->trace, begin).text, hdl__us_of(end - begin).text,
                    (unsigned long long)lane->ring.seen, note->rows, note->computed, note->slots,
                    hdl__trace_time(t->trace, note->begun).text, hdl__trace_time(t->trace, seen).text);
-    for (int32_t i = 1; i < n; i++) tell_op(t, &stamps->ops[i], track, host_time(t, at[i - 1], stream), host_time(t, at[i], stream));
+    int64_t before = begin;
+    for (int32_t i = 1; i < n; i++) {
+        const int64_t now = host_time(t, at[i], stream), after = now < before ? before : now < end ? now : end;
+        tell_op(t, &stamps->ops[i], track, before, after);
+        before = after;
+    }
     t->ended[stream] = end;
     if (pass->kind == HDL__PASS_STEP) {
         t->told_rows = note->rows;

@@ -57,16 +57,29 @@ done:
     return status;
 }
 
+/* Of the smallest device; 0: unknown. */
+static uint64_t least_memory(const hdl__translator_device *devices, int32_t n)
+{
+    uint64_t least = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const uint64_t bytes = devices[i].network->device->info.memory_bytes;
+        if (bytes > 0 && (least == 0 || bytes < least)) least = bytes;
+    }
+    return least;
+}
+
 /* The rows of a lane follow from its device, unless they were asked for: fewer than the device likes where its memory is small. */
-static hdl_status settle_rows(const hdl__network *network, bool asked, hdl_translator_options *o, hdl__lane_plan *plan)
+static hdl_status settle_rows(const hdl__translator_device *devices, int32_t n, bool asked, hdl_translator_options *o,
+                              hdl__lane_plan *plan)
 {
     hdl_status status = HDL_OK;
+    const hdl__network *network = devices[0].network;
     const hdl_device *device = network->device;
     const int32_t usual = hdl__device_lanes_share(device) ? DEFAULT_SHARED_ROWS : hdl__device_usual_rows(device);
-    const uint64_t share = device->info.memory_bytes / LANE_SHARE;
+    const uint64_t share = least_memory(devices, n) / LANE_SHARE + o->pool_bytes;      /* pages that were asked for are no reason */
     if (!asked && usual > 0) o->max_rows = o->max_beam > usual ? o->max_beam : usual;
     HDL_TRY(hdl__lane_plan_make(network, o, plan));
-    while (!asked && o->max_rows > DEFAULT_MAX_ROWS && share > 0 && plan->bytes > share) {
+    while (!asked && o->max_rows > DEFAULT_MAX_ROWS && least_memory(devices, n) > 0 && plan->bytes > share) {
         o->max_rows /= 2;
         HDL_TRY(hdl__lane_plan_make(network, o, plan));
     }
@@ -116,7 +129,7 @@ static hdl_status acquire(hdl_model *model, const hdl_translator_options *given,
     hdl__translator_device *made = NULL;
     int32_t n = 0;
     HDL_TRY(acquire_devices(model, o, &made, &n));
-    HDL_TRY(settle_rows(made[0].network, given != NULL && given->max_rows != 0, o, plan));
+    HDL_TRY(settle_rows(made, n, given != NULL && given->max_rows != 0, o, plan));
     const int32_t rows = n * count_lanes(made[0].network, o) * o->max_rows;     /* of greedy search: as many sentences */
     if ((given == NULL || given->max_queue == 0) && o->max_queue < rows) o->max_queue = rows;
     *devices = made;
@@ -193,18 +206,24 @@ static void free_translator(hdl_translator *t)
     hdl__free(t);
 }
 
+/* Whatever waits is cancelled. */
+static void cancel_waiting_locked(hdl_translator *t)
+{
+    while (t->queue.n > 0) {
+        hdl__sentence *s = hdl__queue_pop(&t->queue);
+        atomic_store(&s->ticket->cancelled, true);
+        hdl__sentence_fail(s, HDL_ECANCELLED, "the translator was closed");
+        if (--s->ticket->n_open == 0) hdl__deliver_locked(t, s->ticket);
+    }
+}
+
 /* Ends the threads; with drain they finish all work first. */
 static void stop_threads(hdl_translator *t, bool drain)
 {
     pthread_mutex_lock(&t->hub->mutex);
     t->closing = true;
     t->drain = drain;
-    while (!drain && t->queue.n > 0) {
-        hdl__sentence *s = hdl__queue_pop(&t->queue);
-        atomic_store(&s->ticket->cancelled, true);
-        hdl__sentence_fail(s, HDL_ECANCELLED, "the translator was closed");
-        if (--s->ticket->n_open == 0) hdl__deliver_locked(t, s->ticket);
-    }
+    if (!drain) cancel_waiting_locked(t);
     const hdl__queue_length length = hdl__queue_length_locked(t);
     hdl__recall_assistants_locked(t, NULL);
     pthread_cond_broadcast(&t->work);
@@ -214,6 +233,7 @@ static void stop_threads(hdl_translator *t, bool drain)
     hdl__trace_queue(t->trace, length);
     for (int32_t i = 0; i < t->n_started; i++) pthread_join(t->lane_threads[i], NULL);
     pthread_mutex_lock(&t->hub->mutex);
+    cancel_waiting_locked(t);       /* a sentence that went back to the queue of a device that then failed */
     t->stop_delivery = true;
     pthread_cond_broadcast(&t->delivery);
     pthread_mutex_unlock(&t->hub->mutex);
@@ -291,8 +311,11 @@ hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *o
     t = NULL;
 done:
     if (t != NULL) {
+        char why[HDL__DETAIL_BYTES];
+        snprintf(why, sizeof why, "%s", hdl_error_detail());
         if (t->delivery_started) stop_threads(t, false);
         free_translator(t);
+        (void)hdl__fail(status, "%s", why);
     }
     return status;
 }

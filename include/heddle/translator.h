@@ -30,7 +30,7 @@ typedef struct hdl_translator_options {
     const hdl_device_options *device_options;   /* NULL: defaults; read during open only */
     hdl_compute               compute;
     int32_t                   threads;          /* CPU lanes, 1 to 256; 0: the cores this process may use */
-    int32_t                   max_rows;         /* decode rows of one step of one lane, 1 to 4096; 0: 64 on the CPU, on a GPU 1024 or what fits a quarter of its memory; max_beam if that is more */
+    int32_t                   max_rows;         /* decode rows of one step of one lane, 1 to 4096; 0: 64 on the CPU; on a GPU 1024, halved down to 128 until a lane fits a quarter of its memory; max_beam if that is more */
     int32_t                   batch_tokens;     /* source tokens of one encoder pass, 1 to 1048576; 0: 4096 */
     int32_t                   max_beam;         /* largest beam, n_best or samples of a request, 1 to 64; 0: 16 */
     int32_t                   max_positions;    /* longest source or target, for models without a limit of their own; 0: 1024 */
@@ -159,7 +159,7 @@ HDL_API hdl_status hdl_translator_bytes(hdl_model *model, const hdl_translator_o
 
 /*
  * Packs the weights (once for all translators that ask for the same device, compute type and positions), makes lanes and their pools, records the steps.
- * The model must outlive the translator. HDL_EINVAL, HDL_ENOMEM (needed and free bytes), HDL_ENOSUPPORT, HDL_EBACKEND, HDL_EDEVICE.
+ * The model must outlive the translator. HDL_EINVAL, HDL_ENOMEM (needed and free bytes), HDL_ENOSUPPORT, HDL_EBACKEND, HDL_EDEVICE; HDL_EIO: the trace cannot be written.
  */
 HDL_API hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *options, hdl_translator **translator);
 
@@ -208,7 +208,7 @@ typedef struct hdl_translator_stats {
     uint64_t    restarts;               /* sentences sent back to the queue because the page pool was dry */
     uint64_t    weight_bytes, pool_bytes;       /* packed weights; pages in all lanes */
     int32_t     lanes;
-    const char *compute;                /* "f32", "bf16", "int8" */
+    const char *compute;                /* "f32", "bf16", "f16", "int8" */
     const char *device;                 /* its description */
     uint64_t    launches;               /* kernels started by decode steps: those of the recorded step, and the one before it that brings
                                            what has changed of slots to the device; encoder passes and copies aside; 0 on the CPU */

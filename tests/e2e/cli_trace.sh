@@ -94,6 +94,29 @@ for role in -o --stats --prefix; do
     expect_error 'the trace would overwrite'
 done
 
+# What a model consists of is mapped while it is used: nothing may be written there.
+cp -r "$aren" "$work/model"
+for file in "$work"/model/*; do
+    [ -s "$file" ] || continue
+    for role in --trace -o --stats; do
+        try "model:$role:${file##*/}" translate "$work/model" --tokens "$role" "$file"
+        expect_code 2
+        expect_error 'would overwrite .*, a file of the model'
+        expect_that 'cmp -s "$file" "$aren/${file##*/}"'
+    done
+done
+try model:new-file translate "$work/model" --tokens -o "$work/model/out"
+expect_code 0
+for file in "$work"/model/*.bin; do ln "$file" "$work/linked"; break; done
+try model:linked-output translate "$work/model" --tokens -o "$work/linked"
+expect_code 2
+try model:beside translate "$work/model" --tokens -o "$work/model/out" --trace "$work/model/trace"
+expect_code 0
+
+try trace-into-the-output translate "$aren" --tokens --trace /dev/stdout
+expect_code 2
+expect_error 'the trace would overwrite /dev/stdout'
+
 # A signal ends the run in order: what was done is told.
 for signal in INT TERM; do
     begin "signal:$signal"

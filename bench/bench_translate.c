@@ -43,8 +43,8 @@
 #define STREAM_BYTES ((size_t)64 << 20)         /* more than caches hold */
 #define LEAST_BYTES ((size_t)64 << 10)
 #define ARRIVAL_SEED 7u
-#define USUAL_QUEUE 1024        /* the translator's defaults, which are raised and never lowered */
-#define USUAL_BEAM 16
+#define USUAL_QUEUE 1024        /* the translator's own is this, or the rows of all lanes where they are more */
+#define USUAL_BEAM 16           /* the translator's own, which is raised and never lowered */
 
 typedef struct setting { int beam, threads; hdl_compute compute; } setting;
 

@@ -44,6 +44,9 @@ def arguments():
     for name, default in (("models", "shipped,base"), ("beams", "1,4"), ("threads", "1,2"), ("computes", "f32,int8")):
         parser.add_argument(f"--{name}", type=lambda text: text.split(","), default=default.split(","))
     chosen = parser.parse_args()
+    for compute in chosen.computes:
+        if chosen.only == "ctranslate2" and compute not in CT2_COMPUTE:
+            parser.error(f"--only ctranslate2 with --computes {compute}: it has {', '.join(CT2_COMPUTE)}")
     chosen.runs = chosen.runs or (3 if chosen.quick else 5)
     return chosen
 
@@ -58,7 +61,8 @@ class Bench:
     def convert(self):
         """Both models for the peer; again when the shipped model, the text or the way has changed."""
         made_from, state = self.chosen.work / "made-from.sha256", hashlib.sha256()
-        for path in [*sorted(self.chosen.model.iterdir()), self.chosen.text, HERE / "peers_models.py"]:
+        ways = [HERE / "peers_models.py", *(ROOT / "tests" / "peers" / f for f in ("ctranslate2_peer.py", "marian_f64.py"))]
+        for path in [*sorted(self.chosen.model.iterdir()), self.chosen.text, *ways]:
             state.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
         if made_from.is_file() and made_from.read_text() == state.hexdigest():
             return
@@ -186,6 +190,8 @@ def best_of_each(rows):
         groups.setdefault((row["model"], row["beam"], row["threads"]), []).append(row)
     found = []
     for (model, beam, threads), group in groups.items():
+        if not any("ctranslate2" in row for row in group):
+            continue
         best = {name: max((r for r in group if name in r), key=lambda r, n=name: r[n]["tokens_per_second"])
                 for name in ("heddle", "ctranslate2")}
         speeds = {name: row[name]["tokens_per_second"] for name, row in best.items()}

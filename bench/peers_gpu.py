@@ -71,8 +71,8 @@ class Transformers:
     def __init__(self, chosen, directory, pairs):
         self.device = chosen.device
         dtype = torch.bfloat16 if chosen.compute == "bf16" else torch.float32
-        model = transformers.MarianMTModel.from_pretrained(directory, dtype=dtype)
-        self.model = model.to(chosen.device).eval()
+        model = transformers.MarianMTModel.from_pretrained(directory)
+        self.model = model.to(chosen.device, dtype).eval()
         self.pad = self.model.config.pad_token_id
         draw = random.Random(SEED)
         lines = [([draw.randrange(SPECIAL, self.pad) for _ in range(source)] + [END], n) for source, n in pairs]

@@ -56,7 +56,7 @@ heddle_choose_cublaslt(cuda_sources ${cuda_bin}/../include)
 set(cuda_flags -std=c++17 -O3 -fmad=false -lineinfo --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}/include
   -gencode arch=compute_80,code=[sm_80,compute_80] -gencode arch=compute_90a,code=sm_90a
   -Xptxas -v,-warn-spills -Xfatbin -compress-all
-  -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-format-truncation)
+  -Xcompiler -fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra,-Wno-format-truncation)
 if(HEDDLE_CUDA_RELEASE)
   list(APPEND cuda_flags -gencode arch=compute_100,code=[sm_100,compute_100])
 endif()

@@ -2,7 +2,7 @@
  * attention_prefill_f32.cu - attention of packed sequences in f32.
  *
  * Contract   include/heddle/attention.h, hdl_attention() with HDL_KEYS_PACKED; the door has checked
- *            D % 4 == 0, D <= 256.
+ *            D % 4 == 0, D <= 256. D > 128 takes 102912 bytes of shared memory: refused on 8.6, 8.9 and 12.0.
  * Reference  host/cpu/attention_packed.c; tests/test_attention.c.
  * Source     Dao et al. 2022, arXiv 2205.14135, algorithm 1; Milakov and Gimelshein 2018, arXiv
  *            1805.02867.
@@ -190,7 +190,7 @@ hdl_status attention_packed_f32_prepare(hdl_backend_device *device)
 {
     const hdl_status status =
         allow_shared(device, "attention", attention_packed_f32_kernel<4>, Tiles<4>::bytes());
-    if (status != HDL_OK) return status;
+    if (status != HDL_OK || Tiles<8>::bytes() > device->max_shared_bytes) return status;
     return allow_shared(device, "attention", attention_packed_f32_kernel<8>, Tiles<8>::bytes());
 }
 
@@ -199,6 +199,11 @@ hdl_status attention_packed_f32(hdl_backend_stream *stream, const PackedTask &ta
     if (task.D <= kWarp) return launch_packed<1>(stream, task, M);
     if (task.D <= 2 * kWarp) return launch_packed<2>(stream, task, M);
     if (task.D <= 4 * kWarp) return launch_packed<4>(stream, task, M);
+    const size_t shared = stream->device->max_shared_bytes;
+    if (Tiles<8>::bytes() > shared)
+        return fail(stream->device, HDL_ENOSUPPORT,
+                    "attention: D = %d in f32: this device allows up to %d, as its blocks have %zu bytes of shared "
+                    "memory and not %zu", task.D, Tiles<4>::kDim, shared, Tiles<8>::bytes());
     return launch_packed<8>(stream, task, M);
 }
 

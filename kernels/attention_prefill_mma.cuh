@@ -15,7 +15,7 @@
  * Numerics   Products of bf16 or f16 summed in f32 (mma), softmax f32, weights rounded to that
  *            type, their sum taken before. Key tiles ascend from the sequence's first, and hidden keys add exact
  *            zeros: a row's bits do not depend on the block.
- * Bound      4 Tq Tk D flops a head at 788 TFLOP/s (H200, measured for products); below about 366
+ * Bound      4 Tq Tk D flops a head at 788 TFLOP/s (H200, docs/performance.md); below about 366
  *            keys Q, K, V and O once at 4.3 TB/s. mma.sync reaches about half of what wgmma does on
  *            sm_90.
  */

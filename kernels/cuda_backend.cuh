@@ -2,7 +2,8 @@
  * cuda_backend.cuh - what stands behind the table's handles, and how CUDA's errors become ours.
  *
  * A device is the primary context of one GPU; nothing here is global. Every entry of the table makes its device the
- * thread's current one for the length of the call (DeviceScope) and leaves the caller's choice as it was.
+ * thread's current one for the length of the call (DeviceScope) and leaves the caller's choice as it was
+ * (put_device_back).
  */
 #pragma once
 #include <cuda_runtime.h>
@@ -47,6 +48,10 @@ struct hdl_backend_stream {
 };
 
 namespace hdl {
+
+// Makes a device current again that was so before, if it is in use: since CUDA 12 cudaSetDevice makes the context of the
+// device that it names, which takes hundreds of MB, and a thread that never chose has device 0.
+void put_device_back(int index);
 
 // Makes the device current for this thread; puts the former one back at the end.
 class DeviceScope {

@@ -3,7 +3,8 @@
  *
  * Contract   include/heddle/device.h and backend.h: open, close, describe, alloc, free, host_alloc, host_free.
  * Reference  host/cpu/cpu_backend.c and cpu_memory.c; tests/test_cuda_device.c.
- * Source     CUDA Runtime API, "Error Handling", "Device Management", "Memory Management".
+ * Source     CUDA Runtime API, "Error Handling", "Device Management", "Memory Management"; CUDA Driver API, "Primary
+ *            Context Management".
  *
  * Mapping    No kernels. One device is the primary context of one GPU; calls may come from any thread.
  * Numerics   None.
@@ -13,6 +14,8 @@
 #include "device.cuh"
 #include "gemm_library.cuh"
 
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +116,31 @@ hdl_status keep_library_dir(hdl_backend_device *device, const char *library_dir)
     return HDL_OK;
 }
 
+// cuDevicePrimaryCtxGetState of the driver, whose CUdevice is the runtime's number of a device and whose success is 0. Found
+// once, when the runtime has loaded the driver: a library that links it would not load where there is none.
+using ContextState = int (*)(int device, unsigned *flags, int *active);
+
+ContextState   context_state;
+pthread_once_t context_state_once = PTHREAD_ONCE_INIT;
+
+// not run on the stand-in: it has no driver, and must not ask one that happens to be loaded beside it
+void find_context_state()
+{
+    void *driver  = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    void *address = driver != nullptr ? dlsym(driver, "cuDevicePrimaryCtxGetState") : nullptr;
+    static_assert(sizeof context_state == sizeof address, "POSIX: a function's address fits a data pointer");
+    memcpy(&context_state, &address, sizeof address);
+}
+
+// not run on the stand-in: as above. True also where nobody can tell.
+bool has_context(int index)
+{
+    unsigned flags = 0;
+    int active     = 0;
+    (void)pthread_once(&context_state_once, find_context_state);
+    return context_state == nullptr || context_state(index, &flags, &active) != 0 || active != 0;
+}
+
 hdl_status out_of_memory(hdl_backend_device *device, const char *what, size_t bytes)
 {
     size_t available = 0, total = 0;
@@ -122,6 +150,11 @@ hdl_status out_of_memory(hdl_backend_device *device, const char *what, size_t by
 }
 
 }  // namespace
+
+void put_device_back(int index)
+{
+    if (kBackendKind == HDL_DEVICE_SIMT || has_context(index)) (void)cudaSetDevice(index);
+}
 
 DeviceScope::DeviceScope(const hdl_backend_device *device) : former_(-1)
 {
@@ -133,7 +166,7 @@ DeviceScope::DeviceScope(const hdl_backend_device *device) : former_(-1)
 
 DeviceScope::~DeviceScope()
 {
-    if (former_ >= 0) (void)cudaSetDevice(former_);
+    if (former_ >= 0) put_device_back(former_);
 }
 
 hdl_status fail(const hdl_backend_device *device, hdl_status status, const char *format, ...)

@@ -42,8 +42,10 @@ constexpr Launch        kLaunches[] = {launch_gemm<Few, kThreads>, launch_gemm<S
                                        launch_gemm<Wide, kThreads>};
 constexpr int           kTileCount  = sizeof kTiles / sizeof kTiles[0];
 
+// A tile that the device has no room for is never chosen.
 template <class Tile> hdl_status prepare(hdl_backend_device *device)
 {
+    if (tile_shared_bytes<Tile>(1) > device->max_shared_bytes) return HDL_OK;
     return allow_shared(device, "gemm", gemm_tile_kernel<Tile, kThreads>, tile_shared_bytes<Tile>(1));
 }
 

@@ -42,7 +42,7 @@ public:
     KeptDevice() : index_(-1) { (void)cudaGetDevice(&index_); }
     ~KeptDevice()
     {
-        if (index_ >= 0) (void)cudaSetDevice(index_);
+        if (index_ >= 0) put_device_back(index_);
     }
     KeptDevice(const KeptDevice &) = delete;
     KeptDevice &operator=(const KeptDevice &) = delete;

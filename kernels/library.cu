@@ -29,7 +29,7 @@ namespace {
 
 constexpr int kFiles = 3;
 
-// Newest first; calls that we make are the same in all of them.
+// Of cuBLASLt the major version of the headers first, then older ones, whose calls are the same; a newer one is refused.
 struct Wanted {
     const char *name;
     const char *files[kFiles];                       // nullptr: no more
@@ -37,7 +37,11 @@ struct Wanted {
 };
 
 constexpr Wanted kWanted[kLibraries] = {
+#if CUDART_VERSION >= 13000
     {"cuBLASLt", {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}, "cublasLtGetVersion"},
+#else
+    {"cuBLASLt", {"libcublasLt.so.12", "libcublasLt.so", nullptr}, "cublasLtGetVersion"},
+#endif
     {"NCCL", {"libnccl.so.2", "libnccl.so", nullptr}, "ncclGetVersion"},
 };
 

@@ -17,6 +17,7 @@ namespace {
 
 using Few  = TileF32<16, kPanel>;
 using Many = TileF32<64, kPanel>;
+static_assert(walk_shared_bytes<Many>() <= kSomeBytes, "logit_tile_rows gives the tile to devices with room for it");
 
 }  // namespace
 
@@ -29,7 +30,7 @@ hdl_status logit_walk_f32(hdl_backend_stream *stream, const char *op, const Logi
 hdl_status logit_walk_f32_prepare(hdl_backend_device *device)
 {
     const hdl_status status = allow_shared(device, "logit_reduce", logit_walk_kernel<Few>, walk_shared_bytes<Few>());
-    if (status != HDL_OK) return status;
+    if (status != HDL_OK || logit_tile_rows(device, sizeof(float), Many::kTileM) < Many::kTileM) return status;
     return allow_shared(device, "logit_reduce", logit_walk_kernel<Many>, walk_shared_bytes<Many>());
 }
 

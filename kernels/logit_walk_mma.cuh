@@ -14,6 +14,8 @@ template <class Element> hdl_status logit_walk_mma(hdl_backend_stream *stream, c
     using Few  = TileMma<Element, 16, kPanel>;
     using Some = TileMma<Element, 64, kPanel>;
     using Many = TileMma<Element, kMaxTileM, kPanel>;
+    static_assert(walk_shared_bytes<Some>() <= kSomeBytes && walk_shared_bytes<Many>() <= kManyBytes,
+                  "logit_tile_rows gives each tile to devices with room for it");
     const int rows = logit_tile_rows(stream->device, sizeof(Element), job.R);
     if (rows == Few::kTileM) return launch_walk<Few>(stream, op, job);
     return rows == Some::kTileM ? launch_walk<Some>(stream, op, job) : launch_walk<Many>(stream, op, job);
@@ -26,10 +28,11 @@ template <class Tile> hdl_status allow_walk(hdl_backend_device *device)
 
 template <class Element> hdl_status logit_walk_mma_prepare(hdl_backend_device *device)
 {
+    using Some = TileMma<Element, 64, kPanel>;
+    const int most    = logit_tile_rows(device, sizeof(Element), kMaxTileM);
     hdl_status status = allow_walk<TileMma<Element, 16, kPanel>>(device);
-    if (status == HDL_OK) status = allow_walk<TileMma<Element, 64, kPanel>>(device);
-    if (status != HDL_OK || logit_tile_rows(device, sizeof(Element), kMaxTileM) < kMaxTileM) return status;
-    return allow_walk<TileMma<Element, kMaxTileM, kPanel>>(device);
+    if (status == HDL_OK && most >= Some::kTileM) status = allow_walk<Some>(device);
+    return status == HDL_OK && most >= kMaxTileM ? allow_walk<TileMma<Element, kMaxTileM, kPanel>>(device) : status;
 }
 
 }  // namespace

@@ -20,7 +20,6 @@ namespace {
 
 constexpr int    kFewRows   = 16;                    // up to here the smallest tile
 constexpr int    kSomeRows  = 64;
-constexpr size_t kManyBytes = 200 << 10;             // shared memory of a block with the largest tile, rounded up
 constexpr size_t kAlign     = 256;                   // of every part of the scratch
 
 int32_t panels_of(int32_t V) { return (V + kPanel - 1) / kPanel; }
@@ -61,7 +60,7 @@ void carve_work(unsigned char *base, size_t &offset, int32_t R, int32_t V, size_
 
 int logit_tile_rows(const hdl_backend_device *device, size_t element_bytes, int32_t R)
 {
-    if (R <= kFewRows) return kFewRows;
+    if (R <= kFewRows || device->max_shared_bytes < kSomeBytes) return kFewRows;
     const bool fits = element_bytes < sizeof(float) && device->max_shared_bytes >= kManyBytes;
     return R <= kSomeRows || !fits ? kSomeRows : kMaxTileM;
 }

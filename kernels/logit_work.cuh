@@ -16,6 +16,8 @@ namespace hdl {
 constexpr int    kPanel      = 128;                  // columns whose exponentials are one sum: part of the numerics
 constexpr int    kWalkBlocks = 264;                  // two for each multiprocessor of an H200
 constexpr int    kMaxTileM   = 128;                  // of the walking kernels
+constexpr size_t kSomeBytes  = 128 << 10;            // shared memory of a block with a tile of 64 rows, rounded up: not on 8.6
+constexpr size_t kManyBytes  = 200 << 10;            // with the largest tile, rounded up
 constexpr size_t kKeptShare  = 256;                  // this part of the device's memory keeps logits of rows that draw
 
 // What is asked of one row; filled by the plan kernels.

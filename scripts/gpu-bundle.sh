@@ -3,11 +3,12 @@
 # measure the CUDA backend, and no compiler, no source and no network: programs, libraries beyond libc, models, text.
 #
 #   --libraries FOLDER   take libheddle-cuda.so and libheddle-simt.so from there, as they are, instead of building them
-#   --out FOLDER         the bundle, made anew; default build/gpu-bundle
+#   --out FOLDER         the bundle, made anew: a bundle that is there is deleted; default build/gpu-bundle
 #
 # Programs are built in build/gpu, without oneDNN. On the other machine: gpu-bundle/gpu-check.sh.
 # Exit: 0 made; 1 failed, or it is over 40 MB; 2 wrong usage; 3 neither library is there nor can be built.
 set -euo pipefail
+called_from=$PWD
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
@@ -18,12 +19,19 @@ while [ $# -gt 0 ]; do
     case $1 in
         --libraries | --out)
             [ $# -gt 1 ] || { echo "gpu-bundle.sh: $1 needs a folder" >&2; exit 2; }
-            if [ "$1" = --out ]; then bundle=$2; else libraries=$2; fi
+            [ -n "$2" ] || { echo "gpu-bundle.sh: $1 '', allowed the name of a folder" >&2; exit 2; }
+            case $2 in /*) given=$2 ;; *) given=$called_from/$2 ;; esac
+            if [ "$1" = --out ]; then bundle=$given; else libraries=$given; fi
             shift 2 ;;
-        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,9s/^# \{0,1\}//p' scripts/gpu-bundle.sh; exit 0 ;;
         *) echo "gpu-bundle.sh: unknown argument '$1'" >&2; exit 2 ;;
     esac
 done
+# It will be deleted, and a slip of the hand may name anything. A bundle has this file from the first moment.
+if [ -e "$bundle" ] && [ ! -f "$bundle/test-programs" ] && ! rmdir "$bundle" 2>/dev/null; then
+    echo "gpu-bundle.sh: --out '$bundle' is there and is no bundle (it holds no test-programs): name another folder" >&2
+    exit 2
+fi
 
 # Tests of ops, and of the whole road (suites named cuda_), run on every place that is there; the last words of their names
 # are those of the sources.
@@ -62,6 +70,8 @@ cmake --build $folder --parallel "$(nproc)" --target "${targets[@]}"
 # Programs, each with heddle linked in, and their libraries are packed: unpacked they alone fill half the room.
 packed=$folder/packed
 rm -rf "$bundle" $packed
+mkdir -p "$bundle"
+printf '%s\n' "${programs[@]}" >"$bundle/test-programs"
 mkdir -p "$bundle"/{models,tests/data/{ct2,en-de,goldens}} $packed/{tests/run,bench,lib/spare}
 cp $folder/heddle $packed
 cp $folder/bench/bench_translate $folder/bench/bench_gemm $packed/bench
@@ -84,9 +94,9 @@ ldd "${files[@]}" | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u | whil
     esac
 done
 # The double of cuBLASLt, for the dry run of bench_gemm. It needs the stand-in alone, which is there.
-if [ -e $folder/tests/cublaslt/sound ]; then
+if [ -e "$libraries/tests/cublaslt/sound" ]; then
     mkdir -p $packed/tests/cublaslt
-    cp -r $folder/tests/cublaslt/sound $packed/tests/cublaslt
+    cp -r "$libraries/tests/cublaslt/sound" $packed/tests/cublaslt
 fi
 # Faults on the stand-in name functions by the symbols of its library.
 find $packed -type f ! -name 'libheddle-*' -exec strip {} +
@@ -101,7 +111,6 @@ cp -r tests/data/ct2/aren-v2 "$bundle/tests/data/ct2"
 cp -r tests/data/goldens/tiny-* "$bundle/tests/data/goldens"
 cp tests/data/en-de/test.{en,de} "$bundle/tests/data/en-de"
 cp tests/data/newstest2017-lengths.txt "$bundle/tests/data"
-printf '%s\n' "${programs[@]}" >"$bundle/test-programs"
 commit=unknown
 if git rev-parse HEAD >/dev/null 2>&1; then
     commit=$(git rev-parse --short=12 HEAD)

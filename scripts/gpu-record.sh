@@ -23,13 +23,16 @@ end_part() {
     grep -q "^$part\." "$work/late" 2>/dev/null || touch "$out/done/$part"
 }
 
-# limited COMMAND...: a program of the bundle; ended when the part's time is over.
-limited() {
+# in_time COMMAND...: ended when the part's time is over.
+in_time() {
     local rc=0
-    timeout -k $kill_seconds "$left" env LD_LIBRARY_PATH="$libraries" "$@" || rc=$?
+    timeout -k $kill_seconds "$left" "$@" || rc=$?
     if [ $rc = 124 ] || [ $rc = 137 ]; then overran=yes; fi
     return $rc
 }
+
+# limited COMMAND...: a program of the bundle, in time.
+limited() { in_time env LD_LIBRARY_PATH="$libraries" "$@"; }
 
 # item NAME FUNCTION [ARGUMENT...]: the function sets passed, failed, skipped and note, and calls programs through
 # `limited`. It runs in a shell of its own, beside at most at_once - 1 others.
@@ -136,7 +139,7 @@ record_benches() {
         [ $first = yes ] || printf ',\n'
         first=no
         name=${file##*/}
-        printf '  "%s": ' "${name%.*}"
+        printf '  "%s": ' "${name%.*}"     # so no two files may differ in their ending alone
         case $name in
             *.json) sed '1!s/^/  /' "$file" ;;
             *)

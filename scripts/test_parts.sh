@@ -134,6 +134,7 @@ part_install() { run_counted "installed tree" tests/run/installed_tree.sh build;
 
 # What a machine with a GPU would do, on the stand-in: the bundle from the libraries of build/, then its check.
 part_gpu_dry_run() {
+    local rc=0
     if [ ! -e build/libheddle-simt.so ]; then
         echo "gpu dry run: no build/libheddle-simt.so, which needs g++ and the CUDA toolkit's headers" |
             tee "$work/skips-gpu"
@@ -142,7 +143,11 @@ part_gpu_dry_run() {
     fi
     scripts/gpu-bundle.sh --libraries build >"$work/build.log" 2>&1 || { tail -n 100 "$work/build.log"; return 1; }
     tail -n 1 "$work/build.log"
-    run_counted "gpu dry run" build/gpu-bundle/gpu-check.sh --device simt --out "$work/gpu"
+    run_counted "gpu dry run" build/gpu-bundle/gpu-check.sh --device simt --out "$work/gpu" || rc=$?
+    sed -nE 's/^([^ ]+) .* s  (not run: .*)/gpu dry run: \1: \2/p; s/^(not run: .*)/gpu dry run: \1/p' "$work/output" \
+        >"$work/skips-gpu"
+    count 0 0 "$(wc -l <"$work/skips-gpu")"
+    return $rc
 }
 
 part_fuzz() {
@@ -171,8 +176,9 @@ part_coverage() {
     local rc=0
     configure_and_build build/cover all -DHEDDLE_COVERAGE=ON
     find build/cover -name '*.gcda' -delete
-    # Invariance repeats for many settings what other tests reach once; counting lines makes it minutes long.
-    part_tests build/cover coverage -LE 'slow|static' -E '^test_invariance$' || rc=1
+    # These repeat for many settings, and in numbers for whole models, what other tests reach once; counting lines makes
+    # them minutes long.
+    part_tests build/cover coverage -LE 'slow|static' -E '^test_(invariance|model_goldens)$' || rc=1
     gcovr -r . --object-directory build/cover -f 'host/' -j "$jobs" --exclude-throw-branches \
         --fail-under-line $coverage_percent --txt "$work/coverage.txt" --print-summary build/cover >"$work/summary" 2>&1 || {
         echo "less than $coverage_percent % of the lines of host/ are reached, or gcovr failed"

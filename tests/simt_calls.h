@@ -43,6 +43,15 @@ static inline void set_capability(int device, int major, int minor)
     hook(device, major, minor);
 }
 
+/* The shared memory that a block may ask for; 0: as much as on 9.0. */
+static inline void set_shared_limit(size_t bytes)
+{
+    void *symbol = op_symbol("simt", "simt_set_shared_limit");
+    void (*hook)(size_t) = NULL;
+    memcpy(&hook, &symbol, sizeof hook);
+    hook(bytes);
+}
+
 /* Device memory in use on the first device. */
 static inline size_t used_bytes(void)
 {

@@ -12,7 +12,8 @@
  *
  * Sources: Vaswani et al. 2017, eq. 1; Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, algorithm 1;
  *          Ainslie et al. 2023 (grouped queries), arXiv 2305.13245; Kwon et al. 2023 (pages), arXiv 2309.06180.
- * Letters: M rows, H query heads, Hkv key/value heads (H a multiple of Hkv), D head dimension (4 to 256, multiple of 4).
+ * Letters: M rows, H query heads, Hkv key/value heads (H a multiple of Hkv), D head dimension (4 to 256, multiple of 4; packed f32 with D > 128 is
+ *          HDL_ENOSUPPORT on a GPU whose blocks have less than 102912 bytes of shared memory: 8.6, 8.9 and 12.0).
  */
 #ifndef HEDDLE_ATTENTION_H
 #define HEDDLE_ATTENTION_H

@@ -40,7 +40,7 @@ fi
 
 # refuses WORDS... : the last word is the pattern of its line
 refuses() {
-    "$bench" "${@:1:$#-1}" >"$work/out" 2>&1 && echo "accepted: $*" >"$work/out"
+    "$bench" "${@:1:$#-1}" >"$work/out" 2>&1 && echo accepted >"$work/out"
     has "${*:1:$#-1}" "$work/out" "${!#}"
 }
 refuses --device gpu "--device 'gpu', allowed cpu, cuda, cuda:N, cuda:N,N, cuda:all, simt"

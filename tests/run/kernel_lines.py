@@ -7,7 +7,7 @@ some instance of its template, and every instance of a function must have been e
     return HDL_ENOSUPPORT;      // not run on the stand-in: it is always of compute capability 9.0
 
 Alone on the line above a function the mark is of the whole function. A mark without a reason, or of what ran or has no code, is a failure
-too. Closes with "N passed, N failed", counted in files.
+too, and so is a .cu file that is not in the build. Closes with "N passed, N failed", counted in files.
 """
 import collections
 import json
@@ -16,6 +16,8 @@ import re
 import subprocess
 import sys
 
+# Files that another one stands for in this build.
+LEFT_OUT = {"gemm_no_library.cu": "it stands for cuBLASLt where cublasLt.h is missing"}
 MARK = re.compile(r"//\s*not run on the stand-in\b:?\s*(.*)$")
 
 
@@ -93,7 +95,8 @@ def main():
         if path.suffix not in (".cu", ".cuh", ".h"):
             continue
         if path.suffix == ".cu" and path.name not in lines:
-            print(f"kernels/{path.name}: cmake has left it out of this build")
+            print(f"kernels/{path.name}: not in this build: {LEFT_OUT.get(path.name, 'nobody has said why')}")
+            failed += path.name not in LEFT_OUT
             continue
         found = sorted(set(offences(path, lines.get(path.name, {}), functions.get(path.name, {}))))
         for number, what in found:

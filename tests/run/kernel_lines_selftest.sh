@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# kernel_lines_selftest.sh - kernel_lines.py must find a line that did not run, an instance that was never entered and each
-# kind of wrong mark in a tree made for it, and nothing else.
+# kernel_lines_selftest.sh - kernel_lines.py must find a line that did not run, an instance that was never entered, each kind
+# of wrong mark and a file that is not compiled in a tree made for it, and nothing else.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for tool in python3 gcov g++; do
@@ -94,6 +94,26 @@ int main(int n, char **)
                     // not run on the stand-in: nor is this
 }
 TEXT
+
+# left_out FILE STATUS LINE: beside a.cu lies a file that is not compiled; kernel_lines.py ends so and says LINE of it.
+left_out() {
+    local status=0 found
+    : >"$tree/kernels/$1"
+    found=$(python3 "$here/kernel_lines.py" "$tree/objects" "$tree") || status=$?
+    rm "$tree/kernels/$1"
+    if [ $status = "$2" ] && grep -qxF "kernels/$1: not in this build: $3" <<<"$found"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf '%s: expected %s, found %s\n%s\n' "$1" "$2" $status "$found"
+    fi
+}
+
+expect "files beside it" <<'TEXT'
+int main() { return 0; }
+TEXT
+left_out b.cu 1 "nobody has said why"
+left_out gemm_no_library.cu 0 "it stands for cuBLASLt where cublasLt.h is missing"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -1,5 +1,6 @@
 // simt_config.cc - the environment, read once; the stream of random numbers behind every choice of the host side.
 #include "simt_config.h"
+#include "simt_grid.h"
 #include "simt_hooks.h"
 #include <cstdlib>
 #include <cstring>
@@ -49,6 +50,7 @@ Config read_environment()
     c.driver = !says(std::getenv("SIMT_DRIVER"), "none");
     c.memory_bytes = clamp(std::size_t(number("SIMT_MEMORY", kDefaultMemory)), kSmallestMemory, kLargestMemory);
     c.multiprocessors = int(clamp(std::size_t(number("SIMT_SMS", kDefaultMultiprocessors)), 1, 1024));
+    c.shared_bytes = kMaxSharedBytes;
     c.streams = stream_policy(std::getenv("SIMT_STREAMS"), c.seed);
     const char *pageable = std::getenv("SIMT_PAGEABLE");
     c.pageable = says(pageable, "staged") ? PageablePolicy::staged
@@ -78,6 +80,11 @@ extern "C" void simt_set_devices(int count)
 {
     simt::config().driver = count >= 0;
     simt::config().devices = count < 0 ? 0 : count > simt::kMaxDevices ? simt::kMaxDevices : count;
+}
+
+extern "C" void simt_set_shared_limit(size_t bytes)
+{
+    simt::config().shared_bytes = bytes == 0 || bytes > simt::kMaxSharedBytes ? simt::kMaxSharedBytes : bytes;
 }
 
 extern "C" void simt_set_streams(uint64_t seed, const char *policy)

@@ -15,6 +15,7 @@ struct Config {
     bool driver;               // false: every call answers "no driver"
     std::size_t memory_bytes;  // of each device
     int multiprocessors;
+    std::size_t shared_bytes;  // that a block may ask for
     std::uint64_t seed;
     StreamPolicy streams;
     PageablePolicy pageable;

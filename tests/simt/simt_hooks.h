@@ -30,8 +30,11 @@ SIMT_EXPORT void     simt_set_quiet(int on);
 /* 1 to 4 devices; 0: a driver without a device; -1: no driver. */
 SIMT_EXPORT void simt_set_devices(int count);
 
-/* What a device answers when it is asked for its compute capability; its limits stay those of 9.0. */
+/* What a device answers when it is asked for its compute capability; its limits stay those of 9.0, but for simt_set_shared_limit. */
 SIMT_EXPORT void simt_set_capability(int device, int major, int minor);
+
+/* The shared memory that a block of any device may ask for, at most that of 9.0 (227 KiB); 0: that of 9.0. */
+SIMT_EXPORT void simt_set_shared_limit(size_t bytes);
 
 /* How queued work is ordered: "lazy", "random", "eager", or NULL: drawn from the seed. */
 SIMT_EXPORT void simt_set_streams(uint64_t seed, const char *policy);

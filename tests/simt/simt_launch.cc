@@ -80,6 +80,7 @@ cudaError_t check_launch(const cudaLaunchConfig_t &config, const void *function,
     if (!is_dimension(config.blockDim, kMaxBlockXY, kMaxBlockXY, kMaxBlockZ)) return cudaErrorInvalidConfiguration;
     if (config.blockDim.x * config.blockDim.y * config.blockDim.z > kMaxThreads) return cudaErrorInvalidConfiguration;
     if (config.dynamicSmemBytes > shared_limit(device, function)) return cudaErrorInvalidValue;
+    if (config.dynamicSmemBytes > simt::config().shared_bytes) return cudaErrorInvalidValue; // it has been lowered since
     return check_attributes(config);
 }
 
@@ -128,7 +129,7 @@ cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribu
     return api("cudaFuncSetAttribute", kPlain, [&] {
         if (!function) return cudaErrorInvalidDeviceFunction;
         if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess; // a hint
-        if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || size_t(value) > kMaxSharedBytes)
+        if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 || size_t(value) > config().shared_bytes)
             return cudaErrorInvalidValue;
         shared_limits(current_device())[function] = value;
         return cudaSuccess;

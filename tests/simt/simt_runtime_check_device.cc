@@ -125,6 +125,13 @@ void check_peer_copies(char *block, cudaStream_t there)
     simt_set_capability(1, 0, 0);
     cudaGetDeviceProperties(&about, 1);
     check(about.major == 9 && about.minor == 0, "and the usual one");
+    constexpr size_t kUsualShared = 227 * 1024, kSmallShared = 99 * 1024; // of 9.0 and of 8.6
+    simt_set_shared_limit(kSmallShared);
+    cudaGetDeviceProperties(&about, 0);
+    check(about.sharedMemPerBlockOptin == kSmallShared, "a limit of shared memory that was set");
+    simt_set_shared_limit(0);
+    cudaGetDeviceProperties(&about, 0);
+    check(about.sharedMemPerBlockOptin == kUsualShared, "and the usual one");
 }
 
 void check_devices()

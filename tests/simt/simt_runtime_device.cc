@@ -28,7 +28,7 @@ void fill_properties(cudaDeviceProp *p, int device)
     p->uuid.bytes[0] = char(device + 1);
     p->totalGlobalMem = config().memory_bytes;
     p->sharedMemPerBlock = kPlainSharedBytes;
-    p->sharedMemPerBlockOptin = kMaxSharedBytes;
+    p->sharedMemPerBlockOptin = config().shared_bytes;
     p->sharedMemPerMultiprocessor = kSharedPerMultiprocessor;
     p->reservedSharedMemPerBlock = kReservedShared;
     p->regsPerBlock = p->regsPerMultiprocessor = kRegistersPerBlock;

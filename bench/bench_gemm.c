@@ -2,7 +2,8 @@
  * bench_gemm.c - how fast are the CPU's products: ours and oneDNN's, one thread, beside the measured peak of the
  * processor.
  *
- * Usage: bench_gemm [f32|bf16|int8] [plain|avx2|avx512]; with --device on a GPU, see gemm_device.c. Every figure is GFLOP/s (2 M N K a product) of the
+ * Usage: bench_gemm [f32|bf16|int8] [halves] [plain|avx2|avx512]; halves: weights of 16 bits, which AMX multiplies in f32
+ * too; with --device on a GPU, see gemm_device.c. Every figure is GFLOP/s (2 M N K a product) of the
  * fastest of many runs; weights are in the cache when they fit. Time is the monotonic clock's: the thread's own
  * clock reads too little once in some ten thousand samples on virtual machines, and the fastest of many would
  * pick just those. The floor is the longer of two times: arithmetic at the measured peak, and one reading of the
@@ -64,9 +65,9 @@ static hdl_device *open_device(hdl_isa isa, hdl_products products)
 }
 
 /* The device says in words which set it took, and which instructions for narrow products it has. */
-static double measure_peak(const char *description, hdl_compute compute)
+static double measure_peak(const char *description, hdl_compute compute, bool halves)
 {
-    if (compute != HDL_COMPUTE_F32 && strstr(description, " AMX") != NULL) return measure_tile_peak(compute);
+    if ((compute != HDL_COMPUTE_F32 || halves) && strstr(description, " AMX") != NULL) return measure_tile_peak(compute);
     const hdl_isa isa = strstr(description, "AVX-512") ? HDL_ISA_AVX512
                       : strstr(description, "AVX2")    ? HDL_ISA_AVX2 : HDL_ISA_PLAIN;
     return measure_fma_peak(isa, compute, strstr(description, compute == HDL_COMPUTE_BF16 ? " BF16" : " VNNI") != NULL);
@@ -132,10 +133,22 @@ static hdl_weight *pack(const path *p, const float *w, shape s, hdl_compute comp
     return out;
 }
 
-static void run_shape(const path *paths, int n_paths, shape s, hdl_compute compute, double peak)
+/* What is left of the weights has 16 significant bits. */
+static void cut_weights(float *w, size_t n)
+{
+    for (size_t i = 0; w != NULL && i < n; ++i) {
+        uint32_t bits;
+        memcpy(&bits, &w[i], sizeof bits);
+        bits &= 0xffffff00u;
+        memcpy(&w[i], &bits, sizeof bits);
+    }
+}
+
+static void run_shape(const path *paths, int n_paths, shape s, hdl_compute compute, double peak, bool halves)
 {
     float *w = random_floats((size_t)s.K * (size_t)s.N), *x = random_floats((size_t)MAX_ROWS * (size_t)s.K);
     float *y = malloc((size_t)MAX_ROWS * (size_t)s.N * sizeof *y);
+    if (halves) cut_weights(w, (size_t)s.K * (size_t)s.N);
     const size_t weight_bytes = (size_t)s.K * (size_t)s.N * (compute == HDL_COMPUTE_F32 ? 4 : compute
                                                              == HDL_COMPUTE_BF16 ? 2 : 1);
     const double bandwidth = w != NULL ? measure_bandwidth(w, weight_bytes) : 1.0;
@@ -165,10 +178,12 @@ int main(int argc, char **argv)
 {
     hdl_compute compute = HDL_COMPUTE_F32;
     hdl_isa isa = HDL_ISA_AUTO;
+    bool halves = false;
     for (int i = 1; i < argc; ++i)
         if (strcmp(argv[i], "--device") == 0) return bench_gemm_device(argc, argv);
     for (int i = 1; i < argc; ++i) {
         if (strcmp(argv[i], "bf16") == 0) compute = HDL_COMPUTE_BF16;
+        if (strcmp(argv[i], "halves") == 0) halves = true;
         if (strcmp(argv[i], "int8") == 0) compute = HDL_COMPUTE_INT8;
         if (strcmp(argv[i], "plain") == 0) isa = HDL_ISA_PLAIN;
         if (strcmp(argv[i], "avx2") == 0) isa = HDL_ISA_AVX2;
@@ -185,7 +200,7 @@ int main(int argc, char **argv)
     if (n_paths == 0) return 1;
     hdl_device_info info = HDL_DEVICE_INFO_INIT;
     if (hdl_device_describe(paths[0].device, &info) != HDL_OK) return 1;
-    const double peak = measure_peak(info.description, compute);
+    const double peak = measure_peak(info.description, compute, halves);
     printf("%s\npeak of multiply-adds in registers: %.1f GFLOP/s (0: not known, and no shares then)\n",
            info.description, peak);
     printf("%-21s", "K x N");
@@ -193,7 +208,7 @@ int main(int argc, char **argv)
     printf("   GFLOP/s (share of the floor)\n");
     for (int i = 0; i < N_SHAPES; ++i) {
         for (int p = 0; p < n_paths; ++p) hdl_stream_reserve(paths[p].stream, &limits);
-        run_shape(paths, n_paths, shapes[i], compute, peak);
+        run_shape(paths, n_paths, shapes[i], compute, peak, halves);
     }
     for (int p = 0; p < 2; ++p) {
         hdl_stream_close(paths[p].stream);

@@ -136,13 +136,13 @@ static inline double measure_fma_peak(hdl_isa isa, hdl_compute compute, bool nat
 }
 
 /* The same of AMX, on a processor that has it and in a process that opened a device of ours, which asks the system for
- * tiles. 0: f32, which tiles do not multiply. */
+ * tiles. f32: of weights that have halves (host/cpu/gemm_halves.h), which take five instructions of bf16. */
 static inline double measure_tile_peak(hdl_compute compute)
 {
-    enum { INT8_MACS = 16 * 16 * 64, BF16_MACS = 16 * 16 * 32 };
+    enum { INT8_MACS = 16 * 16 * 64, BF16_MACS = 16 * 16 * 32, F32_INSTRUCTIONS = 5 };
     if (compute == HDL_COMPUTE_INT8) return 2e-9 * INT8_MACS * (double)PEAK_STEPS / time_peak_loop(peak_int8_amx);
-    if (compute == HDL_COMPUTE_BF16) return 2e-9 * BF16_MACS * (double)PEAK_STEPS / time_peak_loop(peak_bf16_amx);
-    return 0.0;
+    const int instructions = compute == HDL_COMPUTE_F32 ? F32_INSTRUCTIONS : 1;
+    return 2e-9 * BF16_MACS * (double)PEAK_STEPS / instructions / time_peak_loop(peak_bf16_amx);
 }
 
 #else

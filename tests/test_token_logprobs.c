@@ -105,6 +105,64 @@ static void check_table(op_place place)
     }
 }
 
+enum { STEEP_V = 17001, STEEP_SHAPES = 6 }; /* chunks that are folded more than once; the last register is partial */
+
+/* Logits that a sum of exponentials finds hard: rising, falling, equal, one far above, one at the front, a few infinitely low. */
+static float steep_logit(int shape, int32_t v)
+{
+    const float slope = 400.0f / (float)STEEP_V;
+    switch (shape) {
+    case 0: return -200.0f + slope * (float)v;
+    case 1: return 200.0f - slope * (float)v;
+    case 2: return 3.5f;
+    case 3: return v == 1507 ? 300.0f : -(float)(v % 7);
+    case 4: return v == 0 ? 90.0f : 0.01f * (float)(v % 1000);
+    default: return v % 3 == 0 ? -INFINITY : 25.0f * (float)(v % 64 == 63) - 1e-3f * (float)v;
+    }
+}
+
+/* x is zero, so that the bias is the logits. */
+static void check_steep(op_world *w, int shape)
+{
+    enum { E = 8, M = 3 };
+    score_row row = {M, STEEP_V, E, -1, true, HDL_COMPUTE_F32, 0.0};
+    score_case c = make_case(w, &row);
+    float found[M];
+    double top = -INFINITY, sum = 0.0;
+    memset(c.x, 0, sizeof *c.x * M * E);
+    for (int32_t v = 0; v < STEEP_V; v++) {
+        c.bias[v] = steep_logit(shape, v);
+        if ((double)c.bias[v] > top) top = (double)c.bias[v];
+    }
+    for (int32_t v = 0; v < STEEP_V; v++) sum += exp((double)c.bias[v] - top);
+    run_case(w, &row, &c, 0, M, found);
+    for (int32_t m = 0; m < M; m++) {
+        const double expected = (double)c.bias[c.ids[m]] - top - log(sum);
+        if (isinf(expected)) cr_assert_eq(found[m], -INFINITY, "shape %d", shape);
+        else cr_assert_lt(fabs((double)found[m] - expected), 1e-6 + 1e-7 * fabs(expected), "shape %d: %.9g, not %.9g", shape,
+                          (double)found[m], expected);
+    }
+    c.bias[STEEP_V - 1] = shape % 2 == 0 ? NAN : INFINITY;
+    run_case(w, &row, &c, 0, M, found);
+    for (int32_t m = 0; m < M; m++) cr_assert(isnan(found[m]), "shape %d: a logit that is not a number was missed", shape);
+    w->backend->weight_close(c.w);
+}
+
+static void check_shapes(op_place place)
+{
+    for (int shape = 0; shape < STEEP_SHAPES; shape++) {
+        op_world w;
+        if (!op_open_at(&w, place, (uint64_t)(2000 + shape))) return;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 3, .K = 8, .N = 8, .V = STEEP_V};
+        op_reserve(&w, &limits);
+        check_steep(&w, shape);
+        op_close(&w);
+    }
+}
+
+Test(token_logprobs, steep_plain) { check_shapes(OP_PLAIN); }
+Test(token_logprobs, steep_avx2) { check_shapes(OP_AVX2); }
+Test(token_logprobs, steep_avx512) { check_shapes(OP_AVX512); }
 Test(token_logprobs, plain) { check_table(OP_PLAIN); }
 Test(token_logprobs, avx2) { check_table(OP_AVX2); }
 Test(token_logprobs, avx512) { check_table(OP_AVX512); }

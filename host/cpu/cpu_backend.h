@@ -92,7 +92,7 @@ void       hdl__cpu_kv_pool_close(hdl_kv_pool *);
  * for f32; rounded for bf16; quantised for int8) in the stream's scratch; panel then writes y[m, n - n0] for n in [n0, n1), without bias.
  * n0 is a multiple of HDL__PANEL_COLUMNS. The bits of a value do not depend on M, nor on the panel it is computed in.
  */
-#define HDL__PANEL_COLUMNS 192      /* a multiple of every micro-kernel's width (16, 32, 48, 64) */
+#define HDL__PANEL_COLUMNS 64       /* a multiple of every micro-kernel's width (8, 16, 64) */
 
 typedef struct hdl__prepared { const hdl_weight *w; const void *rows; const float *unscale; int64_t ld; int32_t M; } hdl__prepared;
 

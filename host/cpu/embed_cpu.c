@@ -2,7 +2,7 @@
  * embed_cpu.c - token embedding plus position; rows are read from the mapped file, whatever their dtype and alignment, or from the
  * strips of the packed weights that the table is tied to.
  */
-#include "cpu/gemm_weight.h"
+#include "cpu/gemm_halves.h"
 
 #include <assert.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static void embed_column(const hdl__op_kernels *kernels, const hdl_embedding *ta
 static void embed_tied(const hdl__op_kernels *kernels, const hdl_weight *w, int32_t id, float factor, const float *position,
                        float *y)
 {
-    enum { CHUNK = 256 };       /* a multiple of every group */
+    enum { CHUNK = 256 };       /* a multiple of every group, and of a step of halves */
     const hdl__gemm_method *method = w->method;
     const int32_t strip = id / method->width;
     const size_t bytes = (size_t)method->w_bytes, group = (size_t)method->group * bytes;
@@ -84,9 +84,11 @@ static void embed_tied(const hdl__op_kernels *kernels, const hdl_weight *w, int3
                           + (size_t)(id % method->width) * group;
     if (w->unscale != NULL) factor *= w->unscale[id];
     for (int32_t k = 0; k < w->K; k += CHUNK) {
-        uint8_t row[CHUNK * sizeof(float)];
+        _Alignas(uint32_t) uint8_t row[CHUNK * sizeof(float)];
         const int32_t n = w->K - k < CHUNK ? w->K - k : CHUNK;
-        if (group == sizeof(uint32_t))      /* a copy of known size is one instruction */
+        if (method->halves)
+            hdl__gemm_join(w, id, k, n, (float *)(void *)row);
+        else if (group == sizeof(uint32_t))      /* a copy of known size is one instruction */
             for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(row + (size_t)i * bytes, from, sizeof(uint32_t));
         else
             for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(row + (size_t)i * bytes, from, group);

@@ -16,14 +16,16 @@
  * cache set. */
 static int64_t prepared_bytes(const hdl_weight *w)
 {
-    return hdl__round_up(w->padded * w->method->x_bytes, HDL__CACHE_LINE) + HDL__CACHE_LINE;
+    const int32_t planes = w->method->planes > 0 ? w->method->planes : 1;
+    return hdl__round_up(w->padded * w->method->x_bytes * planes, HDL__CACHE_LINE) + HDL__CACHE_LINE;
 }
 
 size_t hdl__gemm_scratch_bytes(const hdl_backend_device *device, const hdl_stream_limits *limits)
 {
     const size_t rows = (size_t)(limits->M > HDL__ROW_BLOCK ? limits->M : HDL__ROW_BLOCK);
-    /* f32 is the widest prepared form; K is padded to a cache line at most, and the row to another with one more */
-    const size_t row_bytes = (size_t)limits->K * sizeof(float) + 3 * (size_t)HDL__CACHE_LINE;
+    /* three planes of 16 bits are the widest prepared form; K is padded to a cache line of each at most, and the row to
+     * another with one more */
+    const size_t row_bytes = (size_t)limits->K * 3 * sizeof(uint16_t) + 5 * (size_t)HDL__CACHE_LINE;
     const size_t ours = (rows + HDL__ROW_STEP_MOST) * (row_bytes + sizeof(float)) + 4 * (size_t)HDL__CACHE_LINE;
     return ours + hdl__onednn_scratch_bytes(device, limits);
 }

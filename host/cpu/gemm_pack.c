@@ -1,6 +1,7 @@
 /* gemm_pack.c - source tensors into strips of the device's micro-kernels, once, at load. */
 #include "cpu/gemm_weight.h"
 #include "cpu/cpu_device.h"
+#include "cpu/gemm_halves.h"
 #include "cpu/gemm_onednn.h"
 
 #include "base/half.h"
@@ -62,11 +63,17 @@ static void store_bf16(const hdl__source_rows *rows, int32_t n, int32_t columns,
     }
 }
 
+/* Group by group, so that the strip is written from front to back; a copy of known size is one instruction. */
 static void store_int8(const int8_t *q, int32_t n, int32_t columns, int32_t K, int32_t group, int8_t *to)
 {
-    for (int32_t j = 0; j < n; ++j)
-        for (int32_t k = 0; k < K; ++k)
-            to[(int64_t)(k / group) * columns * group + j * group + k % group] = q[(int64_t)j * K + k];
+    for (int32_t k = 0; k < K; k += group, to += (int64_t)columns * group) {
+        const int32_t live = K - k < group ? K - k : group;
+        const int8_t *from = q + k;
+        if (live == (int32_t)sizeof(uint32_t))
+            for (int32_t j = 0; j < n; ++j) memcpy(to + j * group, from + (int64_t)j * K, sizeof(uint32_t));
+        else
+            for (int32_t j = 0; j < n; ++j) memcpy(to + j * group, from + (int64_t)j * K, (size_t)live);
+    }
 }
 
 /* Minus 128 times the sum of a row: what the offset of the inputs adds to its products. */
@@ -108,6 +115,8 @@ static hdl_status pack_strips(hdl_weight *w, const hdl_pack_args *args)
     HDL_TRY(hdl__cpu_alloc(w->device, w->strips_bytes, (void **)&w->strips));
     HDL_TRY(open_buffer(args, w->method->width, &buffer));
     for (int32_t strip = 0; strip < w->n_strips; ++strip) pack_strip(w, args, &buffer, strip);
+    if (w->compute == HDL_COMPUTE_F32 && w->device->features.amx_bf16 && hdl__gemm_has_halves(w))
+        hdl__gemm_halve(w, buffer.rows.values);
 done:
     hdl__free(buffer.block);
     return status;

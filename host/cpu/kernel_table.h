@@ -55,7 +55,9 @@ typedef struct hdl__gemm_method {
     int32_t k_step;             /* K is padded to a multiple of it, itself a multiple of group; 0: of group */
     int32_t row_step;           /* prepared rows are read in whole multiples of it, whatever stands there; 0: of 1 */
     int32_t w_bytes, x_bytes;   /* of one stored weight, of one prepared input */
+    int32_t planes;             /* a prepared row is so many rows of `padded` inputs, one behind the other; 0: 1 */
     bool    offset;             /* inputs are stored plus 128; strips carry w_start */
+    bool    halves;             /* strips are laid out as gemm_halves.h says */
     bool    finishes;           /* bias, activation and residual are done on the way to y */
     /* One row into prepared form, zero from K to padded; scale: int8 only. NULL: rows are used as they are. */
     void  (*prepare)(const float *x, int32_t K, int32_t padded, void *out, float *scale);
@@ -66,6 +68,7 @@ typedef struct hdl__gemm_kernels {
     const hdl__gemm_method *f32, *bf16, *int8;
     const hdl__gemm_method *bf16_native, *int8_native;  /* need AVX512_BF16, VNNI; NULL: not on this instruction set */
     const hdl__gemm_method *bf16_tiles, *int8_tiles;    /* need AMX; NULL likewise */
+    const hdl__gemm_method *f32_halves;     /* likewise, for weights that have halves: gemm_halves.h */
     void (*finish)(const hdl__gemm_finish *);
     /* q = rint(x * scale), scale = 127 / max|x|; scale 1 and q 0 for a zero row; scale NaN and q 0 for a row that
      * is not finite. */

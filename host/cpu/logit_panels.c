@@ -2,11 +2,12 @@
 #include "cpu/logit_panels.h"
 #include "cpu/kernel_table.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* How far a row's sorted lists are consumed. */
-typedef struct cursors { int32_t edit, allowed; } cursors;
+/* How far a row's sorted lists are consumed, and where it is next to be changed. */
+typedef struct cursors { int32_t edit, allowed, special; } cursors;
 
 static int32_t lower_bound(const int32_t *sorted, int32_t n, int64_t value)
 {
@@ -19,15 +20,13 @@ static int32_t lower_bound(const int32_t *sorted, int32_t n, int64_t value)
     return low;
 }
 
-static bool edit_panel(const hdl__logit_row *row, cursors *at, float *z, int32_t n0, int32_t n1)
+static void edit_panel(const hdl__logit_row *row, cursors *at, float *z, int32_t n0, int32_t n1)
 {
-    const int32_t first = at->edit;
     for (; at->edit < row->n_edits && row->edits[at->edit] >> 2 < n1; at->edit++) {
         float *value = &z[(row->edits[at->edit] >> 2) - n0];
         if ((row->edits[at->edit] & 3) == HDL_EDIT_REMOVE) *value = -INFINITY;
         else *value = *value < 0.0f ? *value * row->penalty : *value / row->penalty;
     }
-    return at->edit > first;
 }
 
 /* Everything between the allowed ids goes. */
@@ -60,57 +59,107 @@ static void raise_floor(float *floor, const hdl__best *best)
     if (value > read_floor(floor)) __atomic_store(floor, &value, __ATOMIC_RELAXED);
 }
 
-/* One row of one panel into what the chunk has found so far. */
-static void add_panel(const hdl__logit_block *block, const hdl__logit_row *row, cursors *at, hdl__logit_part *part,
-                      float *z, int32_t n0, int32_t n1)
+/* The first column of a row, from n0 on, that is changed or wanted, and not only counted. */
+static int32_t next_special(const hdl__logit_row *row, const cursors *at, int32_t n0)
 {
-    const hdl__op_kernels *kernels = &block->stream->device->kernels->ops;
+    int32_t next = INT32_MAX;
+    if (row->kept != NULL || row->n_allowed > 0) return n0;
+    if (row->wanted >= n0) next = row->wanted;
+    if (at->edit < row->n_edits && row->edits[at->edit] >> 2 < next) next = row->edits[at->edit] >> 2;
+    return next;
+}
+
+/* Bias, edits and wishes of one row from n0 to n1. */
+static void edit_columns(const hdl__logit_block *block, const hdl__logit_row *row, cursors *at, hdl__logit_part *part,
+                         float *z, int32_t n0, int32_t n1)
+{
     const int32_t n = n1 - n0;
-    float max;
-    if (!kernels->logit_scan(z, block->bias != NULL ? block->bias + n0 : NULL, n, &max)) part->bad = true;
-    if (part->bad) return;
-    bool edited = edit_panel(row, at, z, n0, n1);
-    if (row->n_allowed > 0) {
-        keep_allowed(row, at, z, n0, n1);
-        edited = true;
-    }
-    if (edited) max = kernels->logit_max(z, n);
+    const float *bias = block->bias != NULL ? block->bias + n0 : NULL;
+    if (!block->stream->device->kernels->ops.logit_scan(z, bias, n)) part->bad = true;
+    edit_panel(row, at, z, n0, n1);
+    if (row->n_allowed > 0) keep_allowed(row, at, z, n0, n1);
     if (row->kept != NULL) memcpy(row->kept + n0, z, (size_t)n * sizeof *z);
     if (row->wanted >= n0 && row->wanted < n1) part->wanted = z[row->wanted - n0];
-    if (max == -INFINITY) return;
-    if (max > part->max) {
-        if (part->sum > 0.0) part->sum *= exp((double)part->max - (double)max);
-        part->max = max;
+}
+
+/* The rows of a few columns into what the chunk has found so far: those that are only counted in runs. */
+static void add_columns(const hdl__logit_block *block, cursors *at, hdl__logit_part *parts, hdl__logit_sum *sums,
+                        float *z, int32_t n0, int32_t n1)
+{
+    const hdl__op_kernels *kernels = &block->stream->device->kernels->ops;
+    const float *bias = block->bias != NULL ? block->bias + n0 : NULL;
+    for (int32_t m = 0, end = 0; m < block->M; m = end) {
+        float *row = z + (size_t)m * HDL__PANEL_COLUMNS;
+        while (end < block->M && at[end].special >= n1) end++;
+        if (end > m) {
+            kernels->logit_add(row, HDL__PANEL_COLUMNS, bias, end - m, n1 - n0, n0, &sums[m]);
+            continue;
+        }
+        edit_columns(block, &block->rows[m], &at[m], &parts[m], row, n0, n1);
+        kernels->logit_add(row, HDL__PANEL_COLUMNS, NULL, 1, n1 - n0, n0, &sums[m]);
+        at[m].special = next_special(&block->rows[m], &at[m], n1);
+        end = m + 1;
     }
-    part->sum += (double)kernels->logit_take(z, n, part->max, n0, &part->best);
+}
+
+static void open_sum(hdl__logit_sum *sum, hdl__best *best)
+{
+    for (int l = 0; l < HDL__LOGIT_LANES; l++) {
+        sum->lane[l] = 0.0f;
+        sum->top[l] = -INFINITY;
+    }
+    sum->best = best;
+    sum->total = 0.0;
+    sum->reference = -FLT_MAX;
+}
+
+/* Lanes in f32, halves onto each other, and what stood before in f64. */
+static void fold_sum(hdl__logit_sum *sum)
+{
+    for (int half = HDL__LOGIT_LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) sum->lane[l] += sum->lane[l + half];
+    sum->total += (double)sum->lane[0];
+    for (int l = 0; l < HDL__LOGIT_LANES; l++) sum->lane[l] = 0.0f;
+}
+
+static void close_sum(const hdl__logit_sum *sum, hdl__logit_part *part)
+{
+    for (int l = 0; l < HDL__LOGIT_LANES; l++) part->max = sum->top[l] > part->max ? sum->top[l] : part->max;
+    part->sum = sum->total;
+    part->reference = sum->reference;
+    if (!(sum->total < INFINITY) || part->max == INFINITY) part->bad = true;
 }
 
 static void walk_chunk(void *user, int32_t chunk)
 {
     const hdl__logit_block *block = user;
     const int32_t n_panels = (block->V + HDL__LOGIT_PANEL - 1) / HDL__LOGIT_PANEL;
-    const int32_t first = (int32_t)((int64_t)n_panels * chunk / block->n_chunks);
-    const int32_t end = (int32_t)((int64_t)n_panels * (chunk + 1) / block->n_chunks);
+    const int32_t first = (int32_t)((int64_t)n_panels * chunk / block->n_chunks) * HDL__LOGIT_PANEL;
+    const int32_t last = (int32_t)((int64_t)n_panels * (chunk + 1) / block->n_chunks) * HDL__LOGIT_PANEL;
+    const int32_t end = last < block->V ? last : block->V;
     hdl__logit_part *parts = block->parts + (size_t)chunk * (size_t)block->M;
-    _Alignas(HDL__CACHE_LINE) float z[HDL__LOGIT_ROWS * HDL__LOGIT_PANEL];
+    _Alignas(HDL__CACHE_LINE) float z[HDL__LOGIT_ROWS * HDL__PANEL_COLUMNS];
+    hdl__logit_sum sums[HDL__LOGIT_ROWS];
     cursors at[HDL__LOGIT_ROWS];
     for (int32_t m = 0; m < block->M; m++) {
         const hdl__logit_row *row = &block->rows[m];
-        at[m].edit = lower_bound(row->edits, row->n_edits, (int64_t)first * HDL__LOGIT_PANEL * 4);
-        at[m].allowed = lower_bound(row->allowed, row->n_allowed, (int64_t)first * HDL__LOGIT_PANEL);
+        at[m].edit = lower_bound(row->edits, row->n_edits, (int64_t)first * 4);
+        at[m].allowed = lower_bound(row->allowed, row->n_allowed, first);
+        at[m].special = next_special(row, &at[m], first);
         parts[m].max = parts[m].wanted = -INFINITY;
-        parts[m].sum = 0.0;
         parts[m].bad = false;
         parts[m].best.n = 0;
         parts[m].best.bar = row->n_best > 0 ? nextafterf(read_floor(&block->floor[m]), -INFINITY) : INFINITY;
+        open_sum(&sums[m], &parts[m].best);
     }
-    for (int32_t panel = first; panel < end; panel++) {
-        const int32_t n0 = panel * HDL__LOGIT_PANEL;
-        const int32_t n1 = n0 + HDL__LOGIT_PANEL < block->V ? n0 + HDL__LOGIT_PANEL : block->V;
-        hdl__cpu_panel(block->stream, &block->x, n0, n1, z, HDL__LOGIT_PANEL);
-        for (int32_t m = 0; m < block->M; m++)
-            add_panel(block, &block->rows[m], &at[m], &parts[m], z + (size_t)m * HDL__LOGIT_PANEL, n0, n1);
+    for (int32_t n0 = first; n0 < end; n0 += HDL__PANEL_COLUMNS) {
+        const int32_t n1 = n0 + HDL__PANEL_COLUMNS < end ? n0 + HDL__PANEL_COLUMNS : end;
+        hdl__cpu_panel(block->stream, &block->x, n0, n1, z, HDL__PANEL_COLUMNS);
+        add_columns(block, at, parts, sums, z, n0, n1);
+        if ((n1 - first) % HDL__LOGIT_FOLD != 0 && n1 < end) continue;
+        for (int32_t m = 0; m < block->M; m++) fold_sum(&sums[m]);
     }
+    for (int32_t m = 0; m < block->M; m++) close_sum(&sums[m], &parts[m]);
     for (int32_t m = 0; m < block->M; m++) raise_floor(&block->floor[m], &parts[m].best);
 }
 
@@ -158,7 +207,7 @@ void hdl__logit_block_merge(const hdl__logit_block *block, int32_t m, hdl__logit
     double sum = 0.0;
     for (int32_t chunk = 0; chunk < block->n_chunks; chunk++) {
         const hdl__logit_part *part = &block->parts[chunk * block->M + m];
-        if (part->sum > 0.0) sum += part->sum * exp((double)part->max - (double)result->max);
+        if (part->sum > 0.0) sum += part->sum * exp((double)part->reference - (double)result->max);
     }
     result->log_sum = (double)result->max + log(sum);
 }

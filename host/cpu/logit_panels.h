@@ -1,8 +1,10 @@
 /*
  * logit_panels.h - logits made and consumed in column panels: greatest, sum of exponentials and best values of a block of rows.
  *
- * V is cut into panels of HDL__LOGIT_PANEL columns and these into at most HDL__LOGIT_CHUNKS chunks, by V alone. A chunk is walked by
- * one thread, panel after panel; chunks are merged in ascending order, so that the bits do not depend on who walked them.
+ * Logits are made and consumed HDL__PANEL_COLUMNS at a time, so that they stay in the L1. V is cut into panels of
+ * HDL__LOGIT_PANEL columns and these into at most HDL__LOGIT_CHUNKS chunks, by V alone. A chunk is walked by one thread;
+ * chunks are merged in ascending order, so that the bits do not depend on who walked them. Sums of a chunk are f32 for
+ * HDL__LOGIT_FOLD columns, then f64.
  */
 #ifndef HEDDLE_HOST_LOGIT_PANELS_H
 #define HEDDLE_HOST_LOGIT_PANELS_H
@@ -10,8 +12,9 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/op_kernels.h"
 
-#define HDL__LOGIT_ROWS 64          /* rows of a block: 64 x 384 logits fill a tenth of a 1 MiB L2, weights need the rest */
-#define HDL__LOGIT_PANEL (2 * HDL__PANEL_COLUMNS)
+#define HDL__LOGIT_ROWS 64          /* rows of a block: as many as a product takes at once */
+#define HDL__LOGIT_PANEL (6 * HDL__PANEL_COLUMNS)
+#define HDL__LOGIT_FOLD (16 * HDL__PANEL_COLUMNS)   /* a lane sums at most 256 values (64 on AVX-512) in f32 */
 #define HDL__LOGIT_CHUNKS 8         /* what two threads share; more would only restart the lists of best values */
 #define HDL__LOGIT_KEPT 16          /* rows of a block that may keep all their logits */
 
@@ -30,7 +33,8 @@ typedef struct hdl__logit_row {
 /* What one chunk found. */
 typedef struct hdl__logit_part {
     float    max, wanted;
-    double   sum;                   /* of exp(z - max) */
+    float    reference;
+    double   sum;                   /* of exp(z - reference) */
     bool     bad;                   /* a raw logit is NaN or +inf */
     hdl__best best;
 } hdl__logit_part;

@@ -7,6 +7,8 @@
 #ifndef HEDDLE_HOST_CPU_OP_KERNELS_H
 #define HEDDLE_HOST_CPU_OP_KERNELS_H
 
+#include "base/memory.h"
+
 #include <heddle/attention.h>
 #include <heddle/embed.h>
 #include <heddle/norm.h>
@@ -67,6 +69,20 @@ static inline void hdl__best_add(hdl__best *best, float value, int32_t id)
     if (best->n == best->capacity && best->value[best->n - 1] > best->bar) best->bar = best->value[best->n - 1];
 }
 
+/*
+ * A sum of exponentials on its way: of e^(z - reference), a lane for each of the widest register's. The reference is one of
+ * the values, at most HDL__LOGIT_RISE below the greatest so far, so that it changes seldom and nothing overflows.
+ */
+#define HDL__LOGIT_LANES 16
+#define HDL__LOGIT_RISE  20.0f
+typedef struct hdl__logit_sum {
+    _Alignas(HDL__CACHE_LINE) float lane[HDL__LOGIT_LANES];
+    float  top[HDL__LOGIT_LANES];       /* greatest value of each lane; NaN is not seen here, but in the sum */
+    double total;                       /* what lanes held before they were folded */
+    hdl__best *best;
+    float  reference;                   /* -FLT_MAX before the first value, +inf after such a one */
+} hdl__logit_sum;
+
 typedef struct hdl__op_kernels {
     /* attention: blocks of 16 keys, k transposed to [D, 16] and v [16, D]; or single keys, k [D] and v [D] */
     void    (*attend_blocks)(hdl__attend *);
@@ -81,11 +97,12 @@ typedef struct hdl__op_kernels {
     void    (*narrow)(const float *from, int32_t n, uint16_t *to);
     void    (*glu)(const float *up, const float *gate, float *y, int32_t n, hdl_activation act);
 
-    /* z += bias (NULL: none); *max is the greatest; false when a value is NaN or +inf */
-    bool    (*logit_scan)(float *z, const float *bias, int32_t n, float *max);
-    float   (*logit_max)(const float *z, int32_t n);
-    /* The sum of exp(z - max); value i of z joins `best`, under the id first + i, when it is above its bar. */
-    float   (*logit_take)(const float *z, int32_t n, float max, int32_t first, hdl__best *best);
+    /* z += bias (NULL: none); false when a value is NaN or +inf */
+    bool    (*logit_scan)(float *z, const float *bias, int32_t n);
+    /* Adds z[m, 0..n) + bias (NULL: none) to sums[m] for M rows; value i joins the row's best, under the id first + i,
+     * when it is above their bar. */
+    void    (*logit_add)(const float *z, int64_t ldz, const float *bias, int32_t M, int32_t n, int32_t first,
+                         hdl__logit_sum *sums);
     /* p[i] = exp((z[i] - max) * factor) */
     void    (*exp_row)(const float *z, int32_t n, float max, float factor, float *p);
 } hdl__op_kernels;

@@ -45,7 +45,7 @@ static const tile_shapes whole_tiles = {
  * The shape of tiles belongs to the thread, and other code of the application may change it. Reading it takes a tenth
  * of the time of setting it. Volatile, as the intrinsic tells the compiler of 8 of the 64 bytes only.
  */
-static void shape_tiles(void)
+void hdl__shape_tiles(void)
 {
     enum { WORDS = sizeof(tile_shapes) / sizeof(uint64_t) };
     _Alignas(TILE_BYTES) volatile uint64_t now[WORDS] = {0};
@@ -231,7 +231,7 @@ HDL__INLINE void multiply_strip(const hdl__gemm_tile *t, const bool exact)
     job.ahead = t->next;
     const int32_t squares = vectors / 2 * (paired / (2 * TILE));
     job.lines = squares > 0 ? (TILE * vectors + squares - 1) / squares : 0;     /* a step of K has 16 lines in each vector of columns */
-    shape_tiles();
+    hdl__shape_tiles();
     for (int32_t v = 0; v + 1 < vectors; v += 2)
         for (int32_t m = 0; m < paired; m += 2 * TILE) multiply_square(&job, m, v * TILE, exact);
     for (int32_t m = 0; vectors % 2 == 1 && m < paired; m += TILE)

@@ -113,7 +113,7 @@ const hdl__gemm_kernels HDL__GEMM_KERNELS = {
     .f32 = &HDL__GEMM_F32, .bf16 = &HDL__GEMM_BF16, .int8 = &HDL__GEMM_INT8,
 #if defined(HDL__ISA_AVX512)
     .bf16_native = &hdl__gemm_bf16_dot, .int8_native = &hdl__gemm_int8_vnni,
-    .bf16_tiles = &hdl__gemm_bf16_amx, .int8_tiles = &hdl__gemm_int8_amx,
+    .f32_halves = &hdl__gemm_f32_halves, .bf16_tiles = &hdl__gemm_bf16_amx, .int8_tiles = &hdl__gemm_int8_amx,
 #endif
     .finish = HDL__GEMM_FINISH, .quantise = HDL__QUANTISE,
 };

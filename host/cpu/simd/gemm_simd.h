@@ -30,12 +30,16 @@
 
 extern const hdl__gemm_method HDL__GEMM_F32, HDL__GEMM_BF16, HDL__GEMM_INT8;
 #if defined(HDL__ISA_AVX512)
-extern const hdl__gemm_method hdl__gemm_bf16_dot, hdl__gemm_int8_vnni, hdl__gemm_bf16_amx, hdl__gemm_int8_amx;
+extern const hdl__gemm_method hdl__gemm_bf16_dot, hdl__gemm_int8_vnni, hdl__gemm_bf16_amx, hdl__gemm_int8_amx,
+                              hdl__gemm_f32_halves;
 
 /* What gemm_amx.c takes from gemm_native.c: processors with AMX have VNNI and AVX512_BF16 too. */
 void hdl__prepare_int8_offset(const float *x, int32_t K, int32_t padded, void *out, float *scale);
 void hdl__prepare_bf16_pairs(const float *x, int32_t K, int32_t padded, void *out, float *scale);
 void hdl__multiply_int8_vnni(const hdl__gemm_tile *);
+
+/* Gives this thread's tiles the shape that ours have, all of them whole. */
+void hdl__shape_tiles(void);
 #endif
 
 void HDL__GEMM_FINISH(const hdl__gemm_finish *);

@@ -20,7 +20,6 @@ const hdl__op_kernels hdl__op_kernels_plain = {
     .narrow = narrow_row,
     .glu = glu_row,
     .logit_scan = logit_scan,
-    .logit_max = logit_max,
-    .logit_take = logit_take,
+    .logit_add = logit_add,
     .exp_row = exp_row,
 };

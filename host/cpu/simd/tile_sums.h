@@ -106,12 +106,12 @@ HDL__INLINE void write_some(tile_sums *s, const tile_target *to, int32_t n, cons
     }
 }
 
-static __attribute__((noinline)) void write_int8(tile_sums *s, const tile_target *to, int32_t n)
+static __attribute__((noinline, unused)) void write_int8(tile_sums *s, const tile_target *to, int32_t n)
 {
     write_some(s, to, n, true);
 }
 
-static __attribute__((noinline)) void write_bf16(tile_sums *s, const tile_target *to, int32_t n)
+static __attribute__((noinline, unused)) void write_bf16(tile_sums *s, const tile_target *to, int32_t n)
 {
     write_some(s, to, n, false);
 }

@@ -3,13 +3,14 @@
  *
  * Usage: bench_translate [--quick] [--model DIR --text FILE] [--shape tiny|small|base|big|deep] [--lengths FILE]
  *                        [--lines N] [--device cpu|cuda|cuda:0,1|simt] [--compute f32,bf16,f16,int8] [--beam 1,4]
- *                        [--threads 1,2] [--max-rows N] [--poisson RATE]
+ *                        [--threads 1,2] [--max-rows N] [--poisson RATE] [--trace FILE]
  *
  * Without --shape: the shipped model on the Tatoeba test sentences. With --shape: random weights and random sentences,
  * 64 of 5 to 45 tokens with targets of 26, or, with --lengths, one for each line "source target" of FILE (counts of
  * tokens without end token); --lengths goes with --model too. Target lengths are forced: min-length = max-length. A
  * token is one token of the best hypothesis, the end token counted once. Each figure is the fastest of several runs;
- * with --poisson, sentences arrive at random, RATE a second, and there is one run. --device, --lengths, --lines,
+ * with --poisson, sentences arrive at random, RATE a second, and there is one run; so there is with --trace, which writes
+ * what trace_ops.py reads, of the last setting when there are several. --device, --lengths, --lines,
  * --max-rows and --poisson add the steady rate, counts, and latencies from submit to result.
  *
  * The floor of a run is what its multiply-adds and its bytes need at measured limits; the share is floor over time.
@@ -310,6 +311,7 @@ static int measure(const translate_options *o, const work *w, const setting *s, 
     open.threads = s->threads;
     open.compute = s->compute;
     open.max_rows = o->max_rows;
+    open.trace = o->trace;
     places.library_dir = HEDDLE_BACKENDS;       /* this program stands in a folder of its own, away from the libraries */
     /* latencies count from submit, so that it must not wait */
     if (o->times) open.max_queue = w->n_lines > USUAL_QUEUE ? (int32_t)w->n_lines : USUAL_QUEUE;

@@ -4,6 +4,7 @@ python3 bench/paper_estimate.py step --rows 512 --beam 4    one decode step, ker
 python3 bench/paper_estimate.py encoder --sentences 136     one encoder pass with its source keys and values
 python3 bench/paper_estimate.py sum                         tokens a second and microseconds a step, beside the goals
 python3 bench/paper_estimate.py fusions                     what fewer launches would save in the step of one sentence
+python3 bench/paper_estimate.py int8                        products of a step in int8, with and without known maxima of rows
 python3 bench/paper_estimate.py check docs/performance.md   whether the page has the tables that this program prints
 
 The shape is base: 6+6 layers, E 512, F 2048, 8 heads, V 32000, post-norm, bf16; sources of 30 tokens, target position
@@ -16,12 +17,13 @@ import sys
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 
 LAYERS, E, F, H, V = 6, 512, 2048, 8, 32000
 SOURCE, POSITION, TARGET = 30, 30, 30       # TARGET: tokens of a translation, over which its encoder pass is spread
 KEYS = POSITION + 1
 PAGE = 16                                   # key rows of a page; cross-attention reads whole pages
-BF16, F32 = 2, 4                            # bytes
+INT8, BF16, F32 = 1, 2, 4                   # bytes
 
 # Measured on one H200: an 8192^3 bf16 product, a device copy. FLOP/s and bytes/s.
 TENSOR, MEMORY = 788e12, 4.3e12
@@ -41,7 +43,12 @@ WRITERS = {1: 1.0, 4: 1.5}                  # beams that wrote one position of t
 
 # kernels/gemm_tiles.h and the table of gemm_mma.cuh: rows, columns, most groups, latency, work.
 CHUNK, STEP, FIXED, RESIDENT, STAGES = 256, 64, 1500, 8, 3
+SLAB = STEP * BF16                          # bytes of a row of a slab; of int8 twice the inputs
 TILES = ((16, 32, 8, 400, 192), (64, 32, 4, 450, 384), (64, 64, 1, 450, 512), (128, 128, 1, 1100, 1100))
+# int8: a kernel before and what it turns in a clock; gemm_int8_few.cu, gemm_int8_round.cu.
+LAUNCH, QUANTISED, FEW_READS, FEW_WORK, MOST_K = 4000, 12, (1500, 1000), (362, 256), 4096
+ROUND, ROUND_OPEN, LANES, MULTIPLY, MOVED = 5, 300, 128, 2048, 32
+INT8_ROWS = (1, 4, 16, 64, 128, 256, 512, 1024, 4096)
 # kernels/logit_work.cu
 PANEL, WALK_BLOCKS, MERGE_THREADS, PLAN_ROWS, WARP = 128, 264, 256, 256, 32
 KEPT_BYTES = (139 << 30) // 256             # a share of the device's memory
@@ -67,33 +74,77 @@ class Kernel:
         return max(self.data / MEMORY, self.flops / self.rate) * 1e6
 
 
+class Tile(NamedTuple):
+    """hdl_gemm_tile."""
+    rows: int
+    columns: int
+    groups: int
+    latency: int
+    work: int
+    group_bytes: int
+    block_bytes: int
+    prologue: int = 0
+    step: int = STEP
+    chunk: int = CHUNK
+
+
+def tile_of(rows, columns, groups, latency, work, **more):
+    """describe() of gemm_mma.cuh."""
+    return Tile(rows, columns, groups, latency, work, STAGES * (rows + columns) * SLAB + rows * columns * F32,
+                rows * (columns + 4) * F32, **more)
+
+
 def gemm_cost(tile, groups, M, N, K):
     """hdl_gemm_cost: clocks."""
-    rows, columns, _, latency, work = tile
-    chunks, slabs = ceil(K / CHUNK), ceil(K / STEP)
-    steps = min(ceil(chunks / groups) * (CHUNK // STEP), slabs)
-    blocks = ceil(ceil(M / rows) * ceil(N / columns) / SMS)
-    wait = ceil(blocks / min(SHARED // gemm_bytes(tile, groups), RESIDENT)) * (FIXED + steps * latency)
-    busy = blocks * slabs * work + FIXED
+    chunks, slabs = ceil(K / tile.chunk), ceil(K / tile.step)
+    steps = min(ceil(chunks / groups) * (tile.chunk // tile.step), slabs)
+    blocks = ceil(ceil(M / tile.rows) * ceil(N / tile.columns) / SMS)
+    resident = min(SHARED // gemm_bytes(tile, groups), RESIDENT)
+    wait = ceil(blocks / resident) * (FIXED + tile.prologue + steps * tile.latency)
+    busy = blocks * slabs * tile.work + FIXED
     return wait + busy // 16 if wait > busy else busy + wait // 16
 
 
 def gemm_bytes(tile, groups):
     """hdl_gemm_bytes: shared memory of a block."""
-    rows, columns = tile[:2]
-    return groups * (STAGES * (rows + columns) * STEP * BF16 + rows * columns * F32) + rows * (columns + 4) * F32
+    return groups * tile.group_bytes + tile.block_bytes
 
 
-def gemm_clocks(M, N, K):
+def gemm_clocks(tiles, M, N, K):
     """hdl_gemm_choose: clocks of the cheapest tile."""
     costs = []
-    for tile in TILES:
+    for tile in tiles:
         groups = 1
-        while groups <= tile[2] and gemm_bytes(tile, groups) <= SHARED:
-            if groups == 1 or groups // 2 < ceil(K / CHUNK):        # else too few chunks
+        while groups <= tile.groups and gemm_bytes(tile, groups) <= SHARED:
+            if groups == 1 or groups // 2 < ceil(K / tile.chunk):   # else too few chunks
                 costs.append(gemm_cost(tile, groups, M, N, K))
             groups *= 2
     return min(costs)
+
+
+def round_tile(rows, columns, groups, latency, _):
+    """describe() of gemm_int8_round.cu: 64 inputs of a thread and slab, 128 of the tile that is 64 x 32."""
+    warps = rows // (64 if rows >= 128 else min(rows, 32)) * columns // 32
+    own = rows * SLAB // (warps * WARP)
+    busy = rows * columns * SLAB // MULTIPLY + rows * SLAB * ROUND // LANES
+    tile = tile_of(rows, columns, groups, latency + own * ROUND * ceil(warps / SCHEDULERS),
+                   max(busy, (2 * rows + columns) * SLAB // MOVED), prologue=ROUND_OPEN, step=SLAB, chunk=SLAB)
+    exchange = rows * columns * F32 if groups == 1 else 0
+    return tile._replace(group_bytes=tile.group_bytes - exchange, block_bytes=tile.block_bytes + 16 * rows)
+
+
+def int8_product(M, N, K, known):
+    """gemm_int8_way: launches and clocks. known: the rows' greatest magnitudes are."""
+    ways = [(LAUNCH + ceil(M * K / (SMS * QUANTISED)) +
+             gemm_clocks([tile_of(*tile, step=SLAB, chunk=SLAB) for tile in TILES], M, N, K), 2)]
+    if K <= MOST_K:
+        few = Tile(16, 32, 8, 400, FEW_WORK[known], STAGES * 32 * SLAB + 16 * 32 * F32,
+                   16 * (32 + 4) * F32 + ceil(K / SLAB) * 16 * SLAB + 16 * F32, FEW_READS[known], SLAB, SLAB)
+        ways.append((gemm_clocks([few], M, N, K), 1))
+    if known:
+        ways.append((gemm_clocks([round_tile(*tile) for tile in TILES], M, N, K), 1))
+    clocks, launches = min(ways)
+    return launches, clocks
 
 
 def traffic(data):
@@ -102,7 +153,8 @@ def traffic(data):
 
 def product(name, launches, M, N, K):
     data = BF16 * (N * K + M * K + M * N) + F32 * N
-    time = NODE + max(gemm_clocks(M, N, K) / CLOCK * 1e6, traffic(data))
+    tiles = [tile_of(*tile) for tile in TILES]
+    time = NODE + max(gemm_clocks(tiles, M, N, K) / CLOCK * 1e6, traffic(data))
     return Kernel(name, launches, data, 2 * M * N * K, TENSOR, time)
 
 
@@ -208,7 +260,7 @@ def print_fusions():
     """One row, greedy. Gains: launches that go, less the reads that the kernel which takes their work over does more."""
     step = {k.name: k for k in step_kernels(1, 1)}
     whole = time_of(step.values())
-    narrow = gemm_cost((16, 8, 8, 400, (16 + 8) * STEP * BF16 // 32), 8, 1, E, F)
+    narrow = gemm_cost(tile_of(16, 8, 8, 400, (16 + 8) * SLAB // 32), 8, 1, E, F)
     wide = step["gemm E x F"]
     append, plan, norms = step["cache_append"], step["logit_reduce: plan"], step["norm"]
     launches = sum(k.launches for k in step.values()) - 1           # without the line of copies
@@ -224,6 +276,23 @@ def print_fusions():
          launches * NODE / 2)]
     lines = ["| change | launches saved | us saved | of the step |", "| --- | --- | --- | --- |"]
     lines += [f"| {what} | {saved} | {figure(gain)} | {100 * gain / whole:.0f} % |" for what, saved, gain in found]
+    return lines
+
+
+def print_int8():
+    """All products of a step but that of the logits; rows of bf16, which are rounded before each product or inside it."""
+    lines = ["| rows | launches | us | launches, maxima known | us |", "| --- | --- | --- | --- | --- |"]
+    for rows in INT8_ROWS:
+        cells = []
+        for known in (False, True):
+            launches = time = 0
+            for number, N, K in ((1, 3 * E, E), (3, E, E), (1, F, E), (1, E, F)):
+                kernels, clocks = int8_product(rows, N, K, known)
+                data = INT8 * N * K + BF16 * rows * (N + K) + (2 * INT8 * rows * K if kernels == 2 else 0) + 2 * F32 * N
+                launches += LAYERS * number * kernels
+                time += LAYERS * number * (NODE + max(clocks / CLOCK * 1e6, traffic(data)))
+            cells += [str(launches), figure(time)]
+        lines.append(f"| {rows} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -302,6 +371,7 @@ def parse(words):
     encoder = commands.add_parser("encoder", help="one encoder pass")
     encoder.add_argument("--sentences", type=positive, default=1, help=f"of {SOURCE} tokens each (default: 1)")
     commands.add_parser("fusions", help="what fewer launches would save")
+    commands.add_parser("int8", help="products of a step in int8")
     commands.add_parser("sum", help="rates of whole translations, beside the goals")
     commands.add_parser("check", help="compare a page's tables with what this program prints").add_argument("page")
     return parser.parse_args(words)
@@ -312,7 +382,7 @@ def table_of(args):
         return print_kernels(step_kernels(args.rows, args.beam))
     if args.command == "encoder":
         return print_kernels(encoder_kernels(args.sentences))
-    return print_fusions() if args.command == "fusions" else print_sum()
+    return {"fusions": print_fusions, "int8": print_int8, "sum": print_sum}[args.command]()
 
 
 def main():

@@ -123,7 +123,8 @@ static int read_words(int argc, char **argv, translate_options *o, given *g)
     const struct { const char *name; const char **value; } words[] = {
         {"--model", &o->model}, {"--text", &o->text}, {"--lengths", &o->lengths}, {"--device", &o->device},
         {"--beam", &g->beam}, {"--threads", &g->threads}, {"--compute", &g->compute}, {"--shape", &g->shape},
-        {"--lines", &g->lines}, {"--max-rows", &g->max_rows}, {"--poisson", &g->poisson}};
+        {"--lines", &g->lines}, {"--max-rows", &g->max_rows}, {"--poisson", &g->poisson},
+        {"--trace", &o->trace}};
     const size_t n = sizeof words / sizeof words[0];
     for (int i = 1; i < argc; i++) {
         size_t w = 0;
@@ -154,7 +155,7 @@ int translate_options_read(int argc, char **argv, translate_options *out)
     if (out->device == NULL) out->device = "cpu";
     if (!read_device(out)) return 0;
     set_defaults(out, &g);
-    if (g.poisson != NULL) out->runs = 1;
+    if (g.poisson != NULL || out->trace != NULL) out->runs = 1;
     if (out->lengths != NULL && g.shape == NULL && out->model == usual_model)
         return refuse("--lengths", out->lengths, "with --shape or --model only");
     return read_numbers("--beam", g.beam, MOST_BEAM, out->beam, &out->n_beam)

@@ -9,7 +9,7 @@
 #define MOST_LIST 8             /* values of one option */
 
 typedef struct translate_options {
-    const char        *model, *text, *lengths, *device;
+    const char        *model, *text, *lengths, *device, *trace;
     const model_shape *shape;   /* NULL: the model and text of files */
     int                beam[MOST_LIST], threads[MOST_LIST], n_beam, n_threads, n_compute;
     hdl_compute        compute[MOST_LIST];

@@ -105,7 +105,8 @@ endif()
 # ---- doubles of optional libraries, for tests: tests/cublaslt/NAME/libcublasLt.so.13 ------------------------------------
 
 if(HEDDLE_CUBLASLT AND EXISTS ${HEDDLE_CUDA_INCLUDE_DIR}/cublasLt.h)
-  foreach(name IN ITEMS sound drifts places second splits skips empty no_symbol no_start old breaks)
+  foreach(name IN ITEMS sound drifts places second splits skips empty no_symbol no_start old breaks
+          narrow first_narrow hungry other_sizes)
     string(TOUPPER FAKE_${name} kind)
     add_library(fake_cublaslt_${name} MODULE ${PROJECT_SOURCE_DIR}/tests/doubles/fake_cublaslt.c)
     set_target_properties(fake_cublaslt_${name} PROPERTIES OUTPUT_NAME cublasLt SUFFIX .so.13 C_VISIBILITY_PRESET default
@@ -143,7 +144,7 @@ file(GLOB simt_mutant_sources CONFIGURE_DEPENDS ${simt_folder}/mutants/*.cc)
 heddle_add_simt_program(simt_mutants ${simt_mutant_sources})
 
 # ---- doubles of NCCL: tests/nccl/VARIANT/libnccl.so.2, one for each way in which it can meet the backend -------------
-foreach(variant IN ITEMS works init_fails broadcast_fails no_broadcast no_version old)
+foreach(variant IN ITEMS works init_fails broadcast_fails no_broadcast no_version old stalls async_error)
   string(TOUPPER ${variant} upper)
   add_library(nccl_${variant} MODULE ${PROJECT_SOURCE_DIR}/tests/doubles/fake_nccl.c)
   set_target_properties(nccl_${variant} PROPERTIES PREFIX lib SUFFIX .so.2 OUTPUT_NAME nccl

@@ -7,6 +7,7 @@
  * Mapping    Probabilities, when asked for, by a kernel of their own that goes first: the output
  *            may overwrite the queries. Then one kernel: packed sequences, or rows over pages;
  *            source pages of 16 bits take tensor cores when their values lie as fragments.
+ *            out_max is raised once for a row and head, by the warp that writes them.
  * Numerics   See each variant. The scale is multiplied by log2(e): every exponential is one of base
  *            2.
  * Bound      See each variant.
@@ -31,6 +32,7 @@ template <class T> PackedTask packed_task(const hdl_attention_args &args)
     task.k          = args.k;
     task.v          = args.v;
     task.out        = args.out;
+    task.out_max    = args.out_max;
     task.ldq        = args.ldq;
     task.ldkv       = args.ldkv;
     task.ldo        = args.ldo;
@@ -54,6 +56,7 @@ PagedTask paged_task(const hdl_attention_args &args)
     PagedTask task = {};
     task.q         = args.q;
     task.out       = args.out;
+    task.out_max   = args.out_max;
     task.ldq       = args.ldq;
     task.ldo       = args.ldo;
     task.pages     = layer_pages(args.pool, args.layer);

@@ -14,6 +14,7 @@ namespace hdl {
 struct PagedTask {
     const void *q; // T [M, H, D], row stride ldq
     void *out;     // T [M, H, D], row stride ldo
+    float *out_max; // f32 [M] or NULL: raised
     int64_t ldq, ldo;
     LayerPages pages;
     hdl_slots slots;
@@ -27,6 +28,7 @@ struct PagedTask {
 struct PackedTask {
     const void *q, *k, *v; // T [M, H, D]; T [*, Hkv, D], row stride ldkv
     void *out;             // T [M, H, D]; may be q
+    float *out_max;        // f32 [M] or NULL: raised
     int64_t ldq, ldkv, ldo;
     const int32_t *cu_q, *cu_k; // i32 [n_seq + 1]
     int n_seq, H, group, D;

@@ -192,8 +192,11 @@ __device__ __forceinline__ void write_queries(const PagedTask &a, const QueryTil
 #pragma unroll
     for (int r = 0; r < kRowPair; ++r) {
         const float inverse = part.inverse_sum(r);
+        const uint32_t top =
+            a.out_max != nullptr ? part.template top_of_row<Element>(r, inverse, kDim) : 0;
         int row, head;
         if (!tile.find(lane / 4 + 8 * r, (tile.kv_head + 1) * a.group, row, head)) continue;
+        if (a.out_max != nullptr && lane % 4 == 0) raise_row_max(a.out_max, row, top);
         Element *out = static_cast<Element *>(a.out) + row * a.ldo + head * kDim + lane % 4 * 2;
 #pragma unroll
         for (int n = 0; n < kDim / kMmaCols; ++n) {
@@ -272,7 +275,7 @@ hdl_status launch_cross(hdl_backend_stream *stream, PagedTask task, int M)
     task.q_vector      = is_vector<Element>(task.q, task.ldq);
     task.out_vector    = task.ldo % 2 == 0 && reinterpret_cast<uintptr_t>(task.out) % word == 0;
     return launch(
-        stream, "attention", attention_cross_mma_kernel<Element, kDim>,
+        stream, "attention", listed<attention_cross_mma_kernel<Element, kDim>>,
         dim3(static_cast<unsigned>(M), static_cast<unsigned>(blocks)), dim3(kWarp * kParts),
         smem_bytes<float>(kParts * kWarp * MmaPart<kDim / kMmaCols>::kSaved), task, spread);
 }

@@ -9,7 +9,7 @@
 #pragma once
 #include "online_softmax.cuh"
 #include "ptx.cuh"
-#include "vec.cuh"
+#include "row_max.cuh"
 
 namespace hdl {
 
@@ -107,6 +107,22 @@ template <int kTiles> struct MmaPart {
         whole += __shfl_xor_sync(kAllLanes, whole, 1);
         whole += __shfl_xor_sync(kAllLanes, whole, 2);
         return whole == 0.0f ? 0.0f : 1.0f / whole;
+    }
+
+    // Greatest stored_magnitude of row g + 8r of the output of D columns, which is acc * inverse;
+    // the same in its four lanes.
+    template <class T> __device__ __forceinline__ uint32_t top_of_row(int r, float inverse, int D) const
+    {
+        uint32_t top = 0;
+#pragma unroll
+        for (int n = 0; n < kTiles; ++n) {
+            if (n * kMmaCols + static_cast<int>(threadIdx.x) % 4 * 2 >= D) break;
+#pragma unroll
+            for (int i = 2 * r; i < 2 * r + 2; ++i)
+                top = ::max(top, magnitude_bits(acc[n][i] * inverse));
+        }
+        top = ::max(top, __shfl_xor_sync(kAllLanes, top, 1));
+        return stored_magnitude<T>(::max(top, __shfl_xor_sync(kAllLanes, top, 2)));
     }
 };
 

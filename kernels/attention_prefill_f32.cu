@@ -18,7 +18,7 @@
 #include "attention_tiles.cuh"
 #include "launch.cuh"
 #include "online_softmax.cuh"
-#include "vec.cuh"
+#include "row_max.cuh"
 
 namespace hdl {
 namespace {
@@ -173,13 +173,20 @@ __global__ void __launch_bounds__(kWarp * kWarps) attention_packed_f32_kernel(co
         for (int c = 0; c < kCols; ++c)
             if (row < rows && c * kWarp + lane < D)
                 out[c * kWarp + lane] = part[r].acc[c] * inverse;
+        if (a.out_max == nullptr || row >= rows) continue;
+        uint32_t top = 0;
+#pragma unroll
+        for (int c = 0; c < kCols; ++c)
+            if (c * kWarp + lane < D) top = max(top, magnitude_bits(part[r].acc[c] * inverse));
+        top = __reduce_max_sync(kAllLanes, top);
+        if (lane == 0) raise_row_max(a.out_max, first + row, top);
     }
 }
 
 template <int kCols>
 hdl_status launch_packed(hdl_backend_stream *stream, const PackedTask &task, int M)
 {
-    return launch(stream, "attention", attention_packed_f32_kernel<kCols>,
+    return launch(stream, "attention", listed<attention_packed_f32_kernel<kCols>>,
                   dim3(most_tiles(M, task.n_seq, kRows), static_cast<unsigned>(task.H)),
                   dim3(kWarp * kWarps), Tiles<kCols>::bytes(), task);
 }

@@ -214,6 +214,20 @@ template <class Element, int kDim, int kTiles> struct WarpRows {
         __syncwarp();
     }
 
+    // Raises out_max of `rows` of the warp's rows; `out_max`: of its first.
+    __device__ __forceinline__ void note_output(float *out_max, int rows, int D) const
+    {
+        const int lane = threadIdx.x % kWarp;
+#pragma unroll
+        for (int i = 0; i < kTiles; ++i)
+#pragma unroll
+            for (int r = 0; r < kRowPair; ++r) {
+                const int row      = i * kMmaRows + lane / 4 + 8 * r;
+                const uint32_t top = part[i].template top_of_row<Element>(r, part[i].inverse_sum(r), D);
+                if (row < rows && lane % 4 == 0) raise_row_max(out_max, row, top);
+            }
+    }
+
     // `rows` of the warp's rows to `out`, its first.
     __device__ __forceinline__ void write_output(Element *out, int64_t ld, int rows, int D,
                                                  bool vector) const
@@ -286,10 +300,12 @@ __global__ void __launch_bounds__(kWarpsFit<kDim> * kWarp)
         stage(values, start + kTile, v);
     }
     cp_async_wait<0>();
+    const int written = max(0, min(kRows, at.Tq - row));
     mine.stage_output();
+    if (a.out_max != nullptr) mine.note_output(a.out_max + at.first_q + row, written, a.D);
     mine.write_output(static_cast<Element *>(a.out) + (at.first_q + row) * a.ldo +
                           static_cast<int64_t>(head) * a.D,
-                      a.ldo, max(0, min(kRows, at.Tq - row)), a.D, a.out_vector);
+                      a.ldo, written, a.D, a.out_vector);
 }
 
 template <int kDim> constexpr size_t shared_bytes(int rows)
@@ -302,7 +318,7 @@ template <class Element, int kDim, int kTiles>
 hdl_status launch_packed(hdl_backend_stream *stream, const PackedTask &task, int M, int warps)
 {
     const int rows = warps * kTiles * kMmaRows;
-    return launch(stream, "attention", attention_packed_mma_kernel<Element, kDim, kTiles>,
+    return launch(stream, "attention", listed<attention_packed_mma_kernel<Element, kDim, kTiles>>,
                   dim3(most_tiles(M, task.n_seq, rows), static_cast<unsigned>(task.H)),
                   dim3(static_cast<unsigned>(warps * kWarp)), shared_bytes<kDim>(rows), task);
 }

@@ -181,9 +181,9 @@ hdl_status attention_probs_paged(hdl_backend_stream *stream, const PagedTask &ta
                                  const ProbsTask &probs, hdl_dtype dtype, int M)
 {
     return launch(stream, "attention",
-                  dtype == HDL_BF16  ? attention_probs_paged_kernel<__nv_bfloat16>
-                  : dtype == HDL_F16 ? attention_probs_paged_kernel<__half>
-                                     : attention_probs_paged_kernel<float>,
+                  dtype == HDL_BF16  ? listed<attention_probs_paged_kernel<__nv_bfloat16>>
+                  : dtype == HDL_F16 ? listed<attention_probs_paged_kernel<__half>>
+                                     : listed<attention_probs_paged_kernel<float>>,
                   row_blocks(M), dim3(kWarp * kRows), 0, task, probs);
 }
 
@@ -191,9 +191,9 @@ hdl_status attention_probs_packed(hdl_backend_stream *stream, const PackedTask &
                                   const ProbsTask &probs, hdl_dtype dtype, int M)
 {
     return launch(stream, "attention",
-                  dtype == HDL_BF16  ? attention_probs_packed_kernel<__nv_bfloat16>
-                  : dtype == HDL_F16 ? attention_probs_packed_kernel<__half>
-                                     : attention_probs_packed_kernel<float>,
+                  dtype == HDL_BF16  ? listed<attention_probs_packed_kernel<__nv_bfloat16>>
+                  : dtype == HDL_F16 ? listed<attention_probs_packed_kernel<__half>>
+                                     : listed<attention_probs_packed_kernel<float>>,
                   row_blocks(M), dim3(kWarp * kRows), 0, task, probs);
 }
 

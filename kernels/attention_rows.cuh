@@ -11,7 +11,7 @@
 #include "attention_paths.cuh"
 #include "launch.cuh"
 #include "online_softmax.cuh"
-#include "vec.cuh"
+#include "row_max.cuh"
 
 namespace hdl {
 
@@ -176,9 +176,26 @@ __device__ __forceinline__ void load_query(const T *row, int D, float scale, boo
     }
 }
 
-// The four groups of eight lanes hold sums over different keys.
+// Greatest stored_magnitude of a head's output, acc * inverse, in every lane; all lanes ask together.
 template <class T, int kV, int kChunks>
-__device__ __forceinline__ void write_row(T *out, int D, bool vector, Part<kChunks * kV> &part)
+__device__ __forceinline__ uint32_t top_of_head(int D, float inverse,
+                                                const Part<kChunks * kV> &part)
+{
+    uint32_t top = 0;
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) {
+        if ((c * kKeyLanes + static_cast<int>(threadIdx.x) % kKeyLanes) * kV >= D) break;
+#pragma unroll
+        for (int i = 0; i < kV; ++i)
+            top = max(top, magnitude_bits(part.acc[c * kV + i] * inverse));
+    }
+    return stored_magnitude<T>(__reduce_max_sync(kAllLanes, top));
+}
+
+// The four groups of eight lanes hold sums over different keys. `out_max`: of row `row`, or NULL.
+template <class T, int kV, int kChunks>
+__device__ __forceinline__ void write_row(T *out, int D, bool vector, float *out_max, int row,
+                                          Part<kChunks * kV> &part)
 {
     const int lane  = threadIdx.x % kWarp;
     const float sum = warp_sum(part.sum), inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
@@ -186,6 +203,10 @@ __device__ __forceinline__ void write_row(T *out, int D, bool vector, Part<kChun
     for (int i = 0; i < kChunks * kV; ++i) {
         part.acc[i] += __shfl_xor_sync(kAllLanes, part.acc[i], kKeyLanes);
         part.acc[i] += __shfl_xor_sync(kAllLanes, part.acc[i], 2 * kKeyLanes);
+    }
+    if (out_max != nullptr) {
+        const uint32_t top = top_of_head<T, kV, kChunks>(D, inverse, part);
+        if (lane == 0) raise_row_max(out_max, row, top);
     }
     if (lane >= kKeyLanes) return;
 #pragma unroll
@@ -266,7 +287,7 @@ __global__ void __launch_bounds__(kWarp * kParts, kBlocks<kChunks * kV, kChunks>
     }
     write_row<T, kV, kChunks>(static_cast<T *>(a.out) + row * a.ldo +
                                   static_cast<int64_t>(head) * D,
-                              D, a.out_vector, total);
+                              D, a.out_vector, a.out_max, row, total);
 }
 
 // Up to so many rows and heads a multiprocessor, a block each: more would not run side by side, and
@@ -283,7 +304,7 @@ hdl_status launch_rows(hdl_backend_stream *stream, PagedTask task, int M)
     const int rows      = spread ? 1 : kParts;
     task.q_vector       = task.ldq % kV == 0 && reinterpret_cast<uintptr_t>(task.q) % align == 0;
     task.out_vector     = task.ldo % kV == 0 && reinterpret_cast<uintptr_t>(task.out) % align == 0;
-    return launch(stream, "attention", attention_rows_kernel<T, kV, kChunks>,
+    return launch(stream, "attention", listed<attention_rows_kernel<T, kV, kChunks>>,
                   dim3(static_cast<unsigned>((M + rows - 1) / rows), static_cast<unsigned>(task.H)),
                   dim3(kWarp * kParts), shared, task, spread);
 }

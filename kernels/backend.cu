@@ -38,6 +38,7 @@ hdl_backend make_table()
     t.name            = kBackendName;
     t.kind            = kBackendKind;
     t.lag             = kLag;
+    t.row_maxima      = 1;
     t.usual_rows      = kUsualRows;
     t.act_dtypes      = 1u << HDL_F32 | 1u << HDL_BF16 | 1u << HDL_F16;
     t.act_dtype       = act_dtype;

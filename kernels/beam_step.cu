@@ -192,7 +192,7 @@ beam_step_kernel(const hdl_slots slots, const hdl_rows rows, const hdl_candidate
 
 hdl_status op_beam_step(hdl_backend_stream *stream, const hdl_beam_step_args *args)
 {
-    return launch(stream, "beam_step", beam_step_kernel, dim3(args->R), dim3(kThreads), smem_bytes<StepWork>(1),
+    return launch(stream, "beam_step", listed<beam_step_kernel>, dim3(args->R), dim3(kThreads), smem_bytes<StepWork>(1),
                   *args->slots, *args->rows, args->in);
 }
 

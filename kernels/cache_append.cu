@@ -89,7 +89,7 @@ template <class T> hdl_status append(hdl_backend_stream *stream, const AppendTas
     const bool vector = is_vector<T>(task.k, task.ldkv) && is_vector<T>(task.v, task.ldkv) &&
                         task.pages.D % kVec<T> == 0;
     return launch(stream, "cache_append",
-                  vector ? cache_append_kernel<T, kVec<T>> : cache_append_kernel<T, 1>,
+                  vector ? listed<cache_append_kernel<T, kVec<T>>> : listed<cache_append_kernel<T, 1>>,
                   dim3(static_cast<unsigned>(M)), dim3(kThreads), 0, task);
 }
 

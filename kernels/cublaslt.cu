@@ -41,6 +41,7 @@ const char *find_calls(const Library &library, CublasLtCalls *call)
         {"cublasLtMatmulPreferenceInit_internal", &call->PreferenceInit},
         {"cublasLtMatmulPreferenceSetAttribute", &call->PreferenceSetAttribute},
         {"cublasLtMatmulAlgoGetHeuristic", &call->AlgoGetHeuristic},
+        {"cublasLtMatmulAlgoCheck", &call->AlgoCheck},
         {"cublasLtMatmulAlgoConfigGetAttribute", &call->AlgoConfigGetAttribute},
         {"cublasLtMatmul", &call->Matmul},
     };
@@ -53,6 +54,21 @@ const char *find_calls(const Library &library, CublasLtCalls *call)
     return nullptr;
 }
 
+// The functions that fill a descriptor are told its size in our header. One of them that refuses it is of a library whose
+// descriptors are others: null, or that function's name.
+const char *find_refusal(const CublasLtCalls &call, cublasStatus_t *status)
+{
+    cublasLtMatmulDescOpaque_t product;
+    cublasLtMatrixLayoutOpaque_t layout;
+    cublasLtMatmulPreferenceOpaque_t wish;
+    *status = call.MatmulDescInit(&product, sizeof product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    if (*status != CUBLAS_STATUS_SUCCESS) return "cublasLtMatmulDescInit";
+    *status = call.MatrixLayoutInit(&layout, sizeof layout, CUDA_R_32F, 1, 1, 1);
+    if (*status != CUBLAS_STATUS_SUCCESS) return "cublasLtMatrixLayoutInit";
+    *status = call.PreferenceInit(&wish, sizeof wish);
+    return *status != CUBLAS_STATUS_SUCCESS ? "cublasLtMatmulPreferenceInit" : nullptr;
+}
+
 hdl_status connect(hdl_backend_device *device, const Library &library, ProductLibrary *products)
 {
     const int least = kLeastVersion / kVersionStep;
@@ -62,6 +78,11 @@ hdl_status connect(hdl_backend_device *device, const Library &library, ProductLi
     const char *missing = find_calls(library, &products->call);
     if (missing != nullptr)
         return fail(device, HDL_EBACKEND, "%s: products: %s has no function %s", kBackendName, library.line, missing);
+    cublasStatus_t refused;
+    const char *refusing = find_refusal(products->call, &refused);
+    if (refusing != nullptr)
+        return fail(device, HDL_EBACKEND, "%s: products: %s has other descriptors than this backend was built for: %s: %s",
+                    kBackendName, library.line, refusing, products->call.GetStatusName(refused));
     const cublasStatus_t made = products->call.Create(&products->handle);
     if (made != CUBLAS_STATUS_SUCCESS)
         return fail(device, HDL_EDEVICE, "%s: products: %s does not start: %s", kBackendName, library.line,
@@ -109,21 +130,27 @@ void product_library_describe(const hdl_backend_device *device, hdl_device_info 
     info->refused_weights = __atomic_load_n(&device->products->refused, __ATOMIC_RELAXED);
 }
 
+cublasStatus_t describe_rows(const hdl_weight *w, const LibraryPlan &plan, int64_t ldx, int32_t M, RowLayouts *rows)
+{
+    const CublasLtCalls &call = w->device->products->call;
+    const auto K = static_cast<uint64_t>(w->K), N = static_cast<uint64_t>(w->N), columns = static_cast<uint64_t>(M);
+    const cublasStatus_t status = call.MatrixLayoutInit(&rows->in, sizeof rows->in, plan.element, K, columns, ldx);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+    return call.MatrixLayoutInit(&rows->out, sizeof rows->out, CUDA_R_32F, N, columns, sums_ld(w->N));
+}
+
 cublasStatus_t library_sums(const hdl_weight *w, const LibraryPlan &plan, const void *x, int64_t ldx, int32_t M,
                             float *sums, void *workspace, cudaStream_t stream)
 {
     const ProductLibrary &library = *w->device->products;
     const float one = 1.0f, zero = 0.0f;
-    cublasLtMatrixLayoutOpaque_t in, out;
-    const auto K = static_cast<uint64_t>(w->K), N = static_cast<uint64_t>(w->N), columns = static_cast<uint64_t>(M);
-    cublasStatus_t status = library.call.MatrixLayoutInit(&in, sizeof in, plan.element, K, columns, ldx);
-    if (status == CUBLAS_STATUS_SUCCESS)
-        status = library.call.MatrixLayoutInit(&out, sizeof out, CUDA_R_32F, N, columns, sums_ld(w->N));
+    RowLayouts rows;
+    const cublasStatus_t status = describe_rows(w, plan, ldx, M, &rows);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
     // The library takes its descriptors without const and does not change them.
     return library.call.Matmul(library.handle, const_cast<cublasLtMatmulDescOpaque_t *>(&plan.product), &one, w->data,
-                               const_cast<cublasLtMatrixLayoutOpaque_t *>(&plan.weights), x, &in, &zero, sums, &out,
-                               sums, &out, &plan.algorithm, workspace, kLibraryWorkspaceBytes, stream);
+                               const_cast<cublasLtMatrixLayoutOpaque_t *>(&plan.weights), x, &rows.in, &zero, sums,
+                               &rows.out, sums, &rows.out, &plan.algorithm, workspace, kLibraryWorkspaceBytes, stream);
 }
 
 }  // namespace hdl

@@ -27,6 +27,7 @@ struct CublasLtCalls {
     decltype(&cublasLtMatmulPreferenceInit_internal) PreferenceInit;
     decltype(&cublasLtMatmulPreferenceSetAttribute) PreferenceSetAttribute;
     decltype(&cublasLtMatmulAlgoGetHeuristic)       AlgoGetHeuristic;
+    decltype(&cublasLtMatmulAlgoCheck)              AlgoCheck;
     decltype(&cublasLtMatmulAlgoConfigGetAttribute) AlgoConfigGetAttribute;
     decltype(&cublasLtMatmul)                       Matmul;
 };
@@ -50,6 +51,13 @@ struct LibraryPlan {
 };
 
 inline int32_t sums_ld(int32_t N) { return (N + 3) / 4 * 4; }      // rows of sums start at multiples of 16 bytes
+
+// What the library has to know of x [M, K] and of the sums.
+struct RowLayouts {
+    cublasLtMatrixLayoutOpaque_t in, out;
+};
+
+cublasStatus_t describe_rows(const hdl_weight *w, const LibraryPlan &plan, int64_t ldx, int32_t M, RowLayouts *rows);
 
 // Sums f32 [M, sums_ld(N)] of x [M, K] and w, M <= kLibraryRows; x and ldx are multiples of 16 bytes.
 cublasStatus_t library_sums(const hdl_weight *w, const LibraryPlan &plan, const void *x, int64_t ldx, int32_t M,

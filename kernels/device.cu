@@ -4,7 +4,7 @@
  * Contract   include/heddle/device.h and backend.h: open, close, describe, alloc, free, host_alloc, host_free.
  * Reference  host/cpu/cpu_backend.c and cpu_memory.c; tests/test_cuda_device.c.
  * Source     CUDA Runtime API, "Error Handling", "Device Management", "Memory Management"; CUDA Driver API, "Primary
- *            Context Management".
+ *            Context Management"; CUDA Programming Guide, "Lazy Loading".
  *
  * Mapping    No kernels. One device is the primary context of one GPU; calls may come from any thread.
  * Numerics   None.
@@ -13,6 +13,7 @@
 #include "backend_name.cuh"
 #include "device.cuh"
 #include "gemm_library.cuh"
+#include "launch.cuh"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -91,6 +92,18 @@ hdl_status ask_properties(hdl_backend_device *device)
     return HDL_OK;
 }
 
+// Every kernel on this device, now: asking for a kernel's attributes loads it ("Lazy Loading" of the programming guide).
+// A kernel without code for the device shows here, and not in the middle of the first step.
+hdl_status load_kernels(hdl_backend_device *device)
+{
+    hdl_status status = HDL_OK;
+    for (const KernelEntry *k = kernel_list; k != nullptr && status == HDL_OK; k = k->next) {
+        cudaFuncAttributes about;
+        status = check(device, cudaFuncGetAttributes(&about, k->function), "loading the kernels");
+    }
+    return status;
+}
+
 hdl_status prepare(hdl_backend_device *device)
 {
     const DeviceScope scope(device);
@@ -98,6 +111,7 @@ hdl_status prepare(hdl_backend_device *device)
     if (status == HDL_OK) status = ask_properties(device);
     if (status == HDL_OK)
         status = check(device, cudaStreamCreateWithFlags(&device->setup, cudaStreamNonBlocking), "device");
+    if (status == HDL_OK) status = load_kernels(device);
     if (status == HDL_OK) status = gemm_prepare(device);
     if (status == HDL_OK) status = logit_prepare(device);
     if (status == HDL_OK) status = attention_prepare(device);

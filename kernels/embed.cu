@@ -7,6 +7,7 @@
  *
  * Mapping    One block of 128 threads a row; thread t takes elements t, t + 128, ... The table keeps its stored dtype,
  *            row after row (a transposed one is turned around while it is loaded), and its scales stay beside it.
+ *            The block also joins y_max of its row; all blocks together clear `zero`.
  * Numerics   stored value * (scale / stored scale) + position in f32, two roundings and one to bf16 or f16, as on the CPU.
  * Bound      Memory: the row, its position and y, 8 bytes an element (bf16 table and rows). M = 4096, E = 512 is 17 MB,
  *            3.5 us at 4.8 TB/s (H200 SXM).
@@ -14,7 +15,7 @@
 #include "group.cuh"
 #include "launch.cuh"
 #include "ops.cuh"
-#include "vec.cuh"
+#include "row_max.cuh"
 
 #include <string.h>
 
@@ -31,6 +32,7 @@ namespace hdl {
 namespace {
 
 constexpr int    kThreads    = 128;
+constexpr int    kWarps      = kThreads / kWarp;
 constexpr int    kBlocksPerSm = 8;                   // 64 registers a thread: fewer spill
 constexpr int    kMostRows   = 65535;                // blocks; rows beyond them are strided
 constexpr size_t kStageBytes = size_t{1} << 20;      // host memory in which a transposed table is turned around
@@ -41,6 +43,8 @@ struct EmbedRows {
     const float    *positions;
     const int32_t  *ids, *pos;          // without a row list
     void           *y;
+    float          *y_max, *zero;       // or nullptr
+    int32_t         n_zero;
     hdl_dtype       dtype;
     int32_t         n_scale, M, E;
     float           scale;
@@ -76,9 +80,24 @@ __device__ __forceinline__ bool find_token(const EmbedRows &a, int row, int32_t 
     return true;
 }
 
+// y_max of the block's row; `partial` [kWarps] is shared memory.
+template <class T>
+__device__ __forceinline__ void set_row_max(float *row_max, uint32_t top, uint32_t *partial)
+{
+    top = __reduce_max_sync(kAllLanes, top);
+    if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = top;
+    __syncthreads();
+    for (int w = 0; w < kWarps; ++w) top = max(top, partial[w]);
+    if (threadIdx.x == 0) *row_max = __uint_as_float(stored_magnitude<T>(top));
+    __syncthreads();                                 // the next row's may come
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads, kBlocksPerSm) embed_row_kernel(const EmbedRows a, size_t element_bytes)
 {
+    size_t offset     = 0;
+    uint32_t *partial = smem_carve<uint32_t>(offset, kWarps);
+    for (int64_t i = blockIdx.x * kThreads + threadIdx.x; i < a.n_zero; i += gridDim.x * kThreads) a.zero[i] = 0.0f;
     for (int row = blockIdx.x; row < a.M; row += gridDim.x) {
         int32_t id = 0, pos = 0;
         if (!find_token(a, row, id, pos)) continue;
@@ -87,12 +106,15 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) embed_row_kernel(const
         const void *from      = static_cast<const unsigned char *>(a.table) + first * element_bytes;
         float factor          = a.scale;
         if (a.table_scale != nullptr && id >= 0) factor /= a.table_scale[a.n_scale == 1 ? 0 : id];
-        T *y = static_cast<T *>(a.y) + static_cast<size_t>(row) * a.E;
+        T *y         = static_cast<T *>(a.y) + static_cast<size_t>(row) * a.E;
+        uint32_t top = 0;
         for (int e = threadIdx.x; e < a.E; e += kThreads) {
             float v = id < 0 ? 0.0f : stored_value(from, a.dtype, e) * factor;
             if (position != nullptr) v = id < 0 ? position[e] : v + position[e];
             y[e] = narrow<T>(v);
+            top  = max(top, magnitude_bits(v));
         }
+        if (a.y_max != nullptr) set_row_max<T>(a.y_max + row, top, partial);
     }
 }
 
@@ -136,8 +158,8 @@ hdl_status fill_table(hdl_embedding *table, const hdl_pack_part *part)
 
 template <class T> hdl_status run_embed(hdl_backend_stream *stream, const EmbedRows &a)
 {
-    return launch(stream, "embed", embed_row_kernel<T>, dim3(a.M < kMostRows ? a.M : kMostRows), dim3(kThreads), 0, a,
-                  dtype_bytes(a.dtype));
+    return launch(stream, "embed", listed<embed_row_kernel<T>>, dim3(a.M < kMostRows ? a.M : kMostRows), dim3(kThreads),
+                  smem_bytes<uint32_t>(kWarps), a, dtype_bytes(a.dtype));
 }
 
 }  // namespace
@@ -203,6 +225,9 @@ hdl_status op_embed(hdl_backend_stream *stream, const hdl_embed_args *args)
     a.ids         = args->ids;
     a.pos         = args->pos;
     a.y           = args->y;
+    a.y_max       = args->y_max;
+    a.zero        = args->zero;
+    a.n_zero      = args->n_zero;
     a.dtype       = table->dtype;
     a.n_scale     = table->n_scale;
     a.M           = args->M;

@@ -39,7 +39,7 @@ bool fits(const hdl_gather_rows_args *args, size_t row_bytes, size_t word)
 template <class Word>
 hdl_status run_gather(hdl_backend_stream *stream, const hdl_gather_rows_args *args, size_t row_bytes)
 {
-    return launch(stream, "gather_rows", gather_rows_kernel<Word>, dim3(args->M < kMostRows ? args->M : kMostRows),
+    return launch(stream, "gather_rows", listed<gather_rows_kernel<Word>>, dim3(args->M < kMostRows ? args->M : kMostRows),
                   dim3(kThreads), 0, static_cast<const Word *>(args->x), args->index, static_cast<Word *>(args->y),
                   args->M, static_cast<int32_t>(row_bytes / sizeof(Word)));
 }

@@ -53,7 +53,7 @@ hdl_status round_rows(hdl_backend_stream *stream, const char *op, GemmInput *inp
     const int32_t ld = rounded_ld(input->K);
     const dim3 grid(static_cast<unsigned>((ld / kInputs + kThreads - 1) / kThreads),
                     static_cast<unsigned>(M < kMaxGridY ? M : kMaxGridY));
-    const hdl_status status = launch(stream, op, gemm_round_kernel<Element>, grid, dim3(kThreads), 0, *input, count,
+    const hdl_status status = launch(stream, op, listed<gemm_round_kernel<Element>>, grid, dim3(kThreads), 0, *input, count,
                                      M, ld, static_cast<Element *>(to));
     input->x      = to;
     input->ldx    = ld;
@@ -76,7 +76,7 @@ size_t prepared_rows_bytes(int32_t M, int32_t K)
 }
 
 hdl_status plain_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
-                       const int32_t *rows, hdl_dtype act_dtype, GemmInput *input)
+                       const int32_t *rows, const float *x_max, hdl_dtype act_dtype, GemmInput *input)
 {
     const hdl_dtype row = row_dtype(w);
     if (act_dtype != HDL_F32 && act_dtype != row)
@@ -84,16 +84,16 @@ hdl_status plain_input(hdl_backend_stream *stream, const char *op, const hdl_wei
                     dtype_word(act_dtype), dtype_word(w->dtype), row == HDL_F32 ? "" : " and ",
                     row == HDL_F32 ? "" : dtype_word(row));
     const bool vector = act_dtype == HDL_F32 ? is_vector<float>(x, ldx) : is_vector<__half>(x, ldx);
-    *input = {x, ldx, rows, w->data, w->ld, w->N, w->K, vector, nullptr, w->unscale};
+    *input = {x, ldx, rows, w->data, w->ld, w->N, w->K, vector, nullptr, w->unscale, x_max};
     return HDL_OK;
 }
 
 hdl_status prepare_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
-                         const int32_t *rows, const int32_t *count, int32_t M, hdl_dtype act_dtype,
-                         GemmInput *input, size_t *used)
+                         const int32_t *rows, const float *x_max, const int32_t *count, int32_t M,
+                         hdl_dtype act_dtype, GemmInput *input, size_t *used)
 {
     *used = 0;
-    hdl_status status = plain_input(stream, op, w, x, ldx, rows, act_dtype, input);
+    hdl_status status = plain_input(stream, op, w, x, ldx, rows, x_max, act_dtype, input);
     if (status != HDL_OK || act_dtype == w->dtype) return status;
     void *to = nullptr;
     const size_t bytes = w->dtype == HDL_I8 ? quantised_rows_bytes(M, w->K) : rounded_rows_bytes(M, w->K);
@@ -110,13 +110,15 @@ hdl_status op_gemm(hdl_backend_stream *stream, const hdl_gemm_args *args)
     if (args->M == 0) return HDL_OK;
     GemmInput input;
     size_t used = 0;
-    if (args->w->dtype == HDL_I8 && gemm_int8_is_few(stream->device, args->M, args->N, args->K)) {
-        const hdl_status taken = plain_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->act_dtype,
-                                             &input);
-        return taken == HDL_OK ? gemm_int8_few(stream, args, input) : taken;
+    const Int8Way way = args->w->dtype == HDL_I8 ? gemm_int8_way(stream->device, args) : Int8Way::kBefore;
+    if (way != Int8Way::kBefore) {
+        const hdl_status taken = plain_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->x_max,
+                                             args->act_dtype, &input);
+        if (taken != HDL_OK) return taken;
+        return way == Int8Way::kFew ? gemm_int8_few(stream, args, input) : gemm_int8_round(stream, args, input);
     }
-    const hdl_status status = prepare_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->count,
-                                            args->M, args->act_dtype, &input, &used);
+    const hdl_status status = prepare_input(stream, "gemm", args->w, args->x, args->ldx, args->rows, args->x_max,
+                                            args->count, args->M, args->act_dtype, &input, &used);
     if (status != HDL_OK) return status;
     if (args->w->plan != nullptr) return gemm_library(stream, args, input, used);
     switch (args->w->dtype) {
@@ -135,7 +137,8 @@ hdl_status gemm_prepare(hdl_backend_device *device)
     if (status == HDL_OK) status = gemm_bf16_prepare(device);
     if (status == HDL_OK) status = gemm_f16_prepare(device);
     if (status == HDL_OK) status = gemm_int8_prepare(device);
-    return status == HDL_OK ? gemm_int8_few_prepare(device) : status;
+    if (status == HDL_OK) status = gemm_int8_few_prepare(device);
+    return status == HDL_OK ? gemm_int8_round_prepare(device) : status;
 }
 
 }  // namespace hdl

@@ -7,9 +7,9 @@
  *
  * Mapping    A block owns 16 rows and 32 outputs, one warp a group, up to eight groups, a slab of 128 inputs each in
  *            turn. While the first slabs of w are on their way, the block reads its rows of x twice (the second time
- *            from cache), all 16 at a time, and leaves them as int8 in shared memory: no second launch, no scratch. Every
- *            block of the same rows does so again; gemm_tiles.h weighs that against a launch more. On an H200 blocks of
- *            up to about 128 rows come here.
+ *            from cache; once where their greatest magnitudes are known), all 16 at a time, and leaves them as int8 in
+ *            shared memory: no second launch, no scratch. Every block of the same rows does so again; gemm_tiles.h weighs
+ *            that against a launch more. On an H200 blocks of up to about 128 rows come here.
  * Numerics   As gemm_quantise.cu and gemm_int8.cu, with their bits.
  * Bound      N K bytes of weights. N = K = 512, M = 16 is latency: two reads of the rows, one slab a group, about 2 us;
  *            rows that are quantised by a launch of their own cost as much again.
@@ -63,9 +63,10 @@ __device__ __forceinline__ void quantise_tile(const GemmInput &in, int m0, int l
     const int64_t at = !some ? 0 : in.rows != nullptr ? in.rows[m0 + row] : m0 + row;
     const T *from    = static_cast<const T *>(in.x) + at * in.ldx;
     const int K      = some ? in.K : 0;              // no row: zeros
-    uint32_t top = 0;
+    const bool known = in.x_max != nullptr;
+    uint32_t   top   = known && some ? magnitude_bits(in.x_max[at]) : 0;
 #pragma unroll 4
-    for (int k = lane * kInputs; k < K; k += lanes * kInputs) {
+    for (int k = lane * kInputs; !known && k < K; k += lanes * kInputs) {
         float value[kInputs];
         load_part<kInputs>(from, k, K, in.vector && k + kInputs <= K, value);
 #pragma unroll
@@ -125,40 +126,40 @@ gemm_int8_few_kernel(const GemmInput in, const GemmOutput out, const int32_t *co
 }
 
 // Latency and work of a slab as of the smallest tile in gemm_mma.cuh, and the quantising: two reads of the rows, the
-// second from cache, and its instructions.
-hdl_gemm_tile tile_of(int K)
+// second from cache, and its instructions; or one read behind that of their maxima: 2 bytes an input at 32 a clock.
+hdl_gemm_tile tile_of(int K, bool known)
 {
-    constexpr int kReads = 1500, kLatency = 400;
-    constexpr int kWork  = 192 + Tile::kTileM * Tile::kStep / HDL_GEMM_QUANTISED;
-    return {Tile::kTileM, Tile::kTileN, Tile::kStep,   Tile::kChunk,  kMaxGroups,
-            kReads,       kLatency,     kWork,         group_bytes(), block_bytes(K)};
+    constexpr int kReads = 1500, kKnownReads = 1000, kLatency = 400;
+    constexpr int kRows = Tile::kTileM * Tile::kStep, kTwice = 192 + kRows / HDL_GEMM_QUANTISED;
+    constexpr int kOnce = (2 * kRows + kColumnSlab) / 32;
+    return {Tile::kTileM, Tile::kTileN, Tile::kStep, Tile::kChunk, kMaxGroups, known ? kKnownReads : kReads, kLatency,
+            known ? kOnce : kTwice, group_bytes(), block_bytes(K)};
 }
 
-hdl_gemm_choice choose_few(const hdl_backend_device *device, const hdl_gemm_tile *tile, int32_t M, int32_t N, int32_t K)
+hdl_gemm_choice choose_few(const hdl_backend_device *device, const hdl_gemm_tile *tile, const hdl_gemm_args *args)
 {
-    return hdl_gemm_choose(tile, 1, M, N, K, device->sm_count, device->max_shared_bytes);
+    return hdl_gemm_choose(tile, 1, args->M, args->N, args->K, device->sm_count, device->max_shared_bytes);
 }
 
 template <class T>
 hdl_status launch_few(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input)
 {
-    const hdl_gemm_tile tile = tile_of(args->K);
-    const int groups = choose_few(stream->device, &tile, args->M, args->N, args->K).groups;
+    const hdl_gemm_tile tile = tile_of(args->K, args->x_max != nullptr);
+    const int groups = choose_few(stream->device, &tile, args).groups;
     const dim3 grid(static_cast<unsigned>((args->M + Tile::kTileM - 1) / Tile::kTileM),
                     static_cast<unsigned>((args->N + Tile::kTileN - 1) / Tile::kTileN));
-    return launch(stream, "gemm", gemm_int8_few_kernel<T>, grid, dim3(static_cast<unsigned>(Tile::kThreads * groups)),
+    return launch(stream, "gemm", listed<gemm_int8_few_kernel<T>>, grid, dim3(static_cast<unsigned>(Tile::kThreads * groups)),
                   hdl_gemm_bytes(&tile, groups), input, output_of(args), args->count, args->M);
 }
 
 }  // namespace
 
-bool gemm_int8_is_few(const hdl_backend_device *device, int32_t M, int32_t N, int32_t K)
+int64_t gemm_int8_few_cost(const hdl_backend_device *device, const hdl_gemm_args *args)
 {
-    const hdl_gemm_tile tile = tile_of(K);
-    if (K > kMostK || hdl_gemm_bytes(&tile, 1) > device->max_shared_bytes) return false;
-    const int groups = choose_few(device, &tile, M, N, K).groups;
-    return hdl_gemm_cost(&tile, groups, M, N, K, device->sm_count, device->max_shared_bytes)
-           < gemm_int8_cost(device, M, N, K);
+    const hdl_gemm_tile tile = tile_of(args->K, args->x_max != nullptr);
+    if (args->K > kMostK || hdl_gemm_bytes(&tile, 1) > device->max_shared_bytes) return INT64_MAX;
+    const int groups = choose_few(device, &tile, args).groups;
+    return hdl_gemm_cost(&tile, groups, args->M, args->N, args->K, device->sm_count, device->max_shared_bytes);
 }
 
 hdl_status gemm_int8_few(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input)
@@ -169,7 +170,7 @@ hdl_status gemm_int8_few(hdl_backend_stream *stream, const hdl_gemm_args *args, 
 
 hdl_status gemm_int8_few_prepare(hdl_backend_device *device)
 {
-    const hdl_gemm_tile tile = tile_of(kMostK);
+    const hdl_gemm_tile tile = tile_of(kMostK, false);
     const size_t most  = hdl_gemm_bytes(&tile, kMaxGroups);
     const size_t bytes = most < device->max_shared_bytes ? most : device->max_shared_bytes;
     const hdl_status status = allow_shared(device, "gemm", gemm_int8_few_kernel<float>, bytes);

@@ -39,7 +39,7 @@ hdl_status launch_gemm(hdl_backend_stream *stream, const hdl_gemm_args *args, co
 {
     const dim3 grid(static_cast<unsigned>((args->M + Tile::kTileM - 1) / Tile::kTileM),
                     static_cast<unsigned>((args->N + Tile::kTileN - 1) / Tile::kTileN));
-    return launch(stream, "gemm", gemm_tile_kernel<Tile, kMaxThreads>, grid,
+    return launch(stream, "gemm", listed<gemm_tile_kernel<Tile, kMaxThreads>>, grid,
                   dim3(static_cast<unsigned>(Tile::kThreads * groups)), tile_shared_bytes<Tile>(groups), in,
                   output_of(args), args->count, args->M);
 }

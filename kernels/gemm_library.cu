@@ -49,11 +49,16 @@ library_finish_kernel(const GemmOutput out, const float *sums, const int32_t ld,
                       const int32_t M)
 {
     const int n = (blockIdx.x * kThreads + threadIdx.x) * kOutputs, live = live_rows(count, m0 + M);
-    if (n >= out.N) return;
     for (int m = m0 + blockIdx.y; m < live; m += gridDim.y) {
-        float sum[kOutputs];
-        load_vec(sums + static_cast<int64_t>(m - m0) * ld + n, sum);
-        finish_outputs<Row>(out, m, n, sum);
+        uint32_t top = 0;
+        if (n < out.N) {                             // the others stay: a warp finds its part's greatest magnitude together
+            float sum[kOutputs];
+            load_vec(sums + static_cast<int64_t>(m - m0) * ld + n, sum);
+            top = finish_outputs<Row>(out, m, n, sum);
+        }
+        if (out.y_max == nullptr) continue;
+        top = __reduce_max_sync(kAllLanes, top);
+        if (threadIdx.x % kWarp == 0) note_row_max<Row>(out, m, top);
     }
 }
 
@@ -93,7 +98,7 @@ hdl_status gather(hdl_backend_stream *stream, const GemmInput &in, const int32_t
     const int32_t ld = round_up(in.K, kVec<Element>);
     *x   = to;
     *ldx = ld;
-    return launch(stream, "gemm", library_gather_kernel<Element>, grid_of(ld, kVec<Element>, M), dim3(kThreads), 0, in,
+    return launch(stream, "gemm", listed<library_gather_kernel<Element>>, grid_of(ld, kVec<Element>, M), dim3(kThreads), 0, in,
                   count, m0, M, ld, static_cast<Element *>(to));
 }
 
@@ -114,7 +119,7 @@ hdl_status block_input(hdl_backend_stream *stream, hdl_dtype dtype, const GemmIn
 template <class Row>
 hdl_status finish(hdl_backend_stream *stream, const hdl_gemm_args *args, const float *sums, int32_t m0, int32_t M)
 {
-    return launch(stream, "gemm", library_finish_kernel<Row>, grid_of(args->N, kOutputs, M), dim3(kThreads), 0,
+    return launch(stream, "gemm", listed<library_finish_kernel<Row>>, grid_of(args->N, kOutputs, M), dim3(kThreads), 0,
                   output_of(args), sums, sums_ld(args->N), args->count, m0, M);
 }
 

@@ -2,15 +2,16 @@
  * gemm_library_plan.cu - one algorithm of cuBLASLt for a weight, taken only if its bits do not depend on M.
  *
  * Contract   kernels/gemm_library.cuh, library_plan_make(); docs/numerics.md, "families".
- * Reference  tests/test_library_products.c, with libraries whose order is one and whose order depends on M.
- * Source     cuBLAS manual, "cublasLtMatmulAlgoGetHeuristic()".
+ * Reference  tests/test_library_refusals.c, with libraries whose order depends on M or that do not serve each M.
+ * Source     cuBLAS manual, "cublasLtMatmulAlgoGetHeuristic()", "cublasLtMatmulAlgoCheck()".
  *
- * Mapping    Host code at load, and two kernels for the check: the same row x, many times over, is multiplied at
- *            M = 1, 8, 64 and 2048, the largest M of a call, and once with wider rows; every row of the sums must have
- *            the bits of the first. So the order depends neither on M nor on the row's place.
+ * Mapping    Host code at load: the library is asked whether the algorithm serves each M from 1 to 2048, the largest of a
+ *            call, with our workspace. Then two kernels for the check of the order: the same row x, many times over, is
+ *            multiplied at M = 1, 8, 64 and 2048, and once with wider rows; every row of the sums must have the bits of
+ *            the first. So the order depends neither on M nor on the row's place.
  * Numerics   No split K: the library is asked for algorithms without a reduction, and one that splits all the same is
  *            passed over. The inputs of the check are of many sizes, so that no sum is exact and another order shows.
- * Bound      About 2200 rows of the product and 16 N bytes a row; milliseconds a weight, once.
+ * Bound      2048 questions to the library and about 2200 rows of the product, 16 N bytes a row; milliseconds a weight.
  */
 #include "cublaslt.cuh"
 
@@ -100,7 +101,7 @@ hdl_status bench_open(const hdl_weight *w, Bench *bench)
 
 template <class Element> hdl_status fill(hdl_backend_stream *stream, const hdl_weight *w, const Bench &bench)
 {
-    return launch(stream, "pack", library_fill_kernel<Element>, grid_of(w->K, kLibraryRows), dim3(kThreads), 0,
+    return launch(stream, "pack", listed<library_fill_kernel<Element>>, grid_of(w->K, kLibraryRows), dim3(kThreads), 0,
                   static_cast<Element *>(bench.x), bench.ldx, w->K);
 }
 
@@ -124,7 +125,7 @@ hdl_status try_rows(hdl_backend_stream *stream, const hdl_weight *w, const Libra
         error = cudaMemcpyAsync(bench.first, bench.sums, row_bytes, cudaMemcpyDeviceToDevice, stream->native);
         return check(w->device, error, "pack");
     }
-    return launch(stream, "pack", library_compare_kernel, grid_of(w->N, M), dim3(kThreads), 0, bench.first, bench.sums,
+    return launch(stream, "pack", listed<library_compare_kernel>, grid_of(w->N, M), dim3(kThreads), 0, bench.first, bench.sums,
                   sums_ld(w->N), w->N, M, bench.wrong);
 }
 
@@ -171,15 +172,12 @@ int ask_candidates(const ProductLibrary &library, const hdl_weight *w, LibraryPl
 {
     const CublasLtCalls &call = library.call;
     cublasLtMatmulPreferenceOpaque_t wish;
-    cublasLtMatrixLayoutOpaque_t in, out;
+    RowLayouts rows;
     const uint32_t no_reduction = CUBLASLT_REDUCTION_SCHEME_NONE, x_align = kVectorBytes;
     const size_t workspace      = kLibraryWorkspaceBytes;
     int n = 0;
     const bool described =
-        call.MatrixLayoutInit(&in, sizeof in, plan->element, static_cast<uint64_t>(w->K), kTuneRows, ldx) ==
-            CUBLAS_STATUS_SUCCESS &&
-        call.MatrixLayoutInit(&out, sizeof out, CUDA_R_32F, static_cast<uint64_t>(w->N), kTuneRows, sums_ld(w->N)) ==
-            CUBLAS_STATUS_SUCCESS &&
+        describe_rows(w, *plan, ldx, kTuneRows, &rows) == CUBLAS_STATUS_SUCCESS &&
         call.PreferenceInit(&wish, sizeof wish) == CUBLAS_STATUS_SUCCESS &&
         call.PreferenceSetAttribute(&wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace) ==
             CUBLAS_STATUS_SUCCESS &&
@@ -187,8 +185,8 @@ int ask_candidates(const ProductLibrary &library, const hdl_weight *w, LibraryPl
                                     sizeof no_reduction) == CUBLAS_STATUS_SUCCESS &&
         call.PreferenceSetAttribute(&wish, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &x_align, sizeof x_align) ==
             CUBLAS_STATUS_SUCCESS;
-    if (!described || call.AlgoGetHeuristic(library.handle, &plan->product, &plan->weights, &in, &out, &out, &wish,
-                                            kCandidates, found, &n) != CUBLAS_STATUS_SUCCESS)
+    if (!described || call.AlgoGetHeuristic(library.handle, &plan->product, &plan->weights, &rows.in, &rows.out, &rows.out,
+                                            &wish, kCandidates, found, &n) != CUBLAS_STATUS_SUCCESS)
         return 0;
     return n;
 }
@@ -200,6 +198,21 @@ bool splits_sums(const CublasLtCalls &call, const cublasLtMatmulAlgo_t &algorith
     const cublasStatus_t asked = call.AlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts,
                                                              sizeof parts, &written);
     return asked != CUBLAS_STATUS_SUCCESS || parts > 1;      // 0 and 1: not split
+}
+
+// Whether the library would run the algorithm at every M of a call: the list was made for one, and an encoder pass has any.
+bool covers_rows(const ProductLibrary &library, const hdl_weight *w, LibraryPlan *plan, int32_t ldx)
+{
+    for (int32_t M = 1; M <= kLibraryRows; ++M) {
+        RowLayouts rows;
+        cublasLtMatmulHeuristicResult_t found = {};
+        if (describe_rows(w, *plan, ldx, M, &rows) != CUBLAS_STATUS_SUCCESS ||
+            library.call.AlgoCheck(library.handle, &plan->product, &plan->weights, &rows.in, &rows.out, &rows.out,
+                                   &plan->algorithm, &found) != CUBLAS_STATUS_SUCCESS ||
+            found.state != CUBLAS_STATUS_SUCCESS || found.workspaceSize > kLibraryWorkspaceBytes)
+            return false;
+    }
+    return true;
 }
 
 // `*serves` with plan->algorithm set, or no candidate holds.
@@ -216,6 +229,7 @@ hdl_status choose(hdl_backend_stream *stream, const hdl_weight *w, LibraryPlan *
             splits_sums(library.call, found[i].algo))
             continue;
         plan->algorithm = found[i].algo;
+        if (!covers_rows(library, w, plan, bench.ldx)) continue;
         status = check_order(stream, w, *plan, bench, serves);
     }
     return status;
@@ -243,6 +257,7 @@ hdl_status library_plan_make(hdl_weight *w)
     device_free(device, bench.block, bench.bytes);
     if (status == HDL_OK) __atomic_fetch_add(serves ? &device->products->taken : &device->products->refused, 1,
                                              __ATOMIC_RELAXED);
+    w->refused = status == HDL_OK && !serves;
     if (status == HDL_OK && serves) w->plan = plan;
     else device->host->free(plan);
     return status;
@@ -251,8 +266,9 @@ hdl_status library_plan_make(hdl_weight *w)
 hdl_status library_plan_copy(const hdl_weight *w, hdl_weight *copy)
 {
     copy->plan = nullptr;
-    if (w->plan == nullptr) return HDL_OK;
     hdl_backend_device *device = copy->device;
+    if (w->refused && device->products != nullptr) __atomic_fetch_add(&device->products->refused, 1, __ATOMIC_RELAXED);
+    if (w->plan == nullptr) return HDL_OK;
     if (device->products == nullptr || device->major != w->device->major || device->minor != w->device->minor ||
         device->sm_count != w->device->sm_count)
         return fail(device, HDL_ENOSUPPORT, "pack: the sums of %s have one order on devices of one kind only; "

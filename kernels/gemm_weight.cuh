@@ -21,6 +21,7 @@ struct hdl_weight {
     float              *unscale;                     // int8: f32 [N], real = stored * unscale; else NULL
     size_t              bytes;                       // of both, one block
     hdl::LibraryPlan   *plan;                        // products by cuBLASLt, the family "lib"; nullptr: ours, "chunk"
+    bool                refused;                     // cuBLASLt was asked for and has no algorithm that may serve
 };
 
 namespace hdl {
@@ -38,6 +39,7 @@ struct GemmInput {
     bool           vector;                           // rows of x start at multiples of 16 bytes
     const float   *x_unscale;                        // int8: f32 [M] of the rows, [N] of the outputs; else NULL
     const float   *w_unscale;
+    const float   *x_max;                            // int8: f32 [*], of row i of x its greatest magnitude; NULL: unknown
 };
 
 // Live rows of a product: *count, held within 0 and M.
@@ -59,25 +61,31 @@ hdl_status gemm_bf16(hdl_backend_stream *stream, const hdl_gemm_args *args, cons
 hdl_status gemm_f16(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input);
 hdl_status gemm_int8(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input);
 hdl_status gemm_int8_few(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input);
+hdl_status gemm_int8_round(hdl_backend_stream *stream, const hdl_gemm_args *args, const GemmInput &input);
 hdl_status gemm_f32_prepare(hdl_backend_device *device);
 hdl_status gemm_bf16_prepare(hdl_backend_device *device);
 hdl_status gemm_f16_prepare(hdl_backend_device *device);
 hdl_status gemm_int8_prepare(hdl_backend_device *device);
 hdl_status gemm_int8_few_prepare(hdl_backend_device *device);
+hdl_status gemm_int8_round_prepare(hdl_backend_device *device);
 
-// Whether an int8 product quantises rows itself (gemm_int8_few.cu takes plain_input); and clocks of one that does not.
-bool    gemm_int8_is_few(const hdl_backend_device *device, int32_t M, int32_t N, int32_t K);
-int64_t gemm_int8_cost(const hdl_backend_device *device, int32_t M, int32_t N, int32_t K);
+// Where the rows of an int8 product become int8: in a kernel before it, or in the product, which then takes plain_input
+// (gemm_int8_few.cu; gemm_int8_round.cu). The cheapest; and the clocks of the last two, INT64_MAX for what they do not take.
+enum class Int8Way { kBefore, kFew, kRound };
+Int8Way gemm_int8_way(const hdl_backend_device *device, const hdl_gemm_args *args);
+int64_t gemm_int8_few_cost(const hdl_backend_device *device, const hdl_gemm_args *args);
+int64_t gemm_int8_round_cost(const hdl_backend_device *device, const hdl_gemm_args *args);
 
-// What a product reads of x [M, K] (row stride ldx, activations of act_dtype) and w, as they lie.
+// What a product reads of x [M, K] (row stride ldx, activations of act_dtype, x_max: NULL or of each row its greatest
+// magnitude) and w, as they lie.
 hdl_status plain_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
-                       const int32_t *rows, hdl_dtype act_dtype, GemmInput *input);
+                       const int32_t *rows, const float *x_max, hdl_dtype act_dtype, GemmInput *input);
 
 // The same as a tile reads it. Queues the rounding of f32 rows for 16-bit weights and the quantising of all rows for
 // int8, into the first *used bytes of the stream's scratch (0: none was needed).
 hdl_status prepare_input(hdl_backend_stream *stream, const char *op, const hdl_weight *w, const void *x, int64_t ldx,
-                         const int32_t *rows, const int32_t *count, int32_t M, hdl_dtype act_dtype,
-                         GemmInput *input, size_t *used);
+                         const int32_t *rows, const float *x_max, const int32_t *count, int32_t M,
+                         hdl_dtype act_dtype, GemmInput *input, size_t *used);
 
 // Rows of act_dtype as int8 with their factors at `to`, which become the input (gemm_quantise.cu).
 hdl_status quantise_input(hdl_backend_stream *stream, const char *op, hdl_dtype act_dtype, const int32_t *count,

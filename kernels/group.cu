@@ -3,11 +3,11 @@
  *
  * Contract   include/heddle/backend.h, group_*; host/device/device_group.c has checked the devices.
  * Reference  A copy has the bytes of the first; tests/test_replicas.c.
- * Source     NCCL, "Creating a Communicator", "Group Calls", ncclBroadcast; CUDA Runtime API, cudaMemcpyPeerAsync.
+ * Source     NCCL, "Creating a Communicator", "Group Calls", "Error Handling", ncclBroadcast; CUDA Runtime API, cudaMemcpyPeerAsync.
  *
  * Mapping    No kernels. One communicator over all devices, from group_open to group_close; a broadcast a block, on each
- *            device's own setup stream. Without NCCL, or when it does not start, blocks are copied one device after the
- *            other; the runtime stages them where two devices cannot reach each other.
+ *            device's own setup stream. Without NCCL, when it does not start or a broadcast does not end, blocks are
+ *            copied one device after the other; the runtime stages them where two devices cannot reach each other.
  * Numerics   None: bytes. Devices of unlike compute capability are refused: the same weights would round unlike.
  * Bound      The link between two devices; at load only. 200 MB are 1 ms over NVLink (300 GB/s), 8 ms over PCIe 5.
  */
@@ -20,6 +20,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 constexpr int kWayBytes = 640;                       // a library's line and the words before it
 
@@ -35,6 +36,13 @@ struct hdl_backend_group {
 
 namespace hdl {
 namespace {
+
+// Connections are made before ncclGroupEnd returns; what is left is one block over the link, 0.2 s for 200 MB at 1 GB/s.
+// A fabric that is not set up right shows as a broadcast that never ends.
+constexpr time_t kBroadcastSeconds = 5;
+constexpr time_t kAbortSeconds     = 1;              // until NCCL's kernels see that they are given up: they look all the time
+constexpr long   kPollNanoseconds  = 50 * 1000;      // a broadcast of a small block
+constexpr char   kGoesOn[] = "copy of the weights: NCCL: a broadcast goes on after ncclCommAbort";
 
 // Puts the thread's device back, whichever a library has left current.
 class KeptDevice {
@@ -100,23 +108,25 @@ hdl_status wait_all(hdl_backend_group *group)
     return status;
 }
 
-hdl_status broadcast_nccl(hdl_backend_group *group, void *const *blocks, size_t bytes)
+// True: all devices have done what is queued. False: NCCL has seen an error, which *error is, or the time is over.
+bool is_drained(const hdl_backend_group *group, time_t seconds, int *error)
 {
-    const KeptDevice kept;
-    const Nccl &nccl = group->nccl;
-    int error        = nccl.group_start();
-    if (error == 0) {
-        for (int32_t i = 0; i < group->n && error == 0; ++i) {
+    timespec began, now;
+    const timespec pause = {0, kPollNanoseconds};
+    (void)clock_gettime(CLOCK_MONOTONIC, &began);
+    for (;;) {
+        bool busy = false;
+        for (int32_t i = 0; i < group->n; ++i) {
             const DeviceScope scope(group->devices[i]);
-            error = nccl.broadcast(blocks[0], blocks[i], bytes, kNcclChar, 0, group->comms[i], group->devices[i]->setup);
+            const bool late = cudaStreamQuery(group->devices[i]->setup) == cudaErrorNotReady;
+            if (late) (void)cudaGetLastError();      // no error; others are found by who waits
+            busy = busy || late;
+            if (group->by_nccl && *error == 0) (void)group->nccl.comm_async_error(group->comms[i], error);
         }
-        const int ended = nccl.group_end();
-        if (error == 0) error = ended;
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        if (!busy || *error != 0 || now.tv_sec - began.tv_sec > seconds) return !busy && *error == 0;
+        (void)nanosleep(&pause, nullptr);
     }
-    if (error == 0) return wait_all(group);
-    end_nccl(group, nccl.comm_abort);                // first, or what it has queued may wait for ever
-    (void)wait_all(group);
-    return fail(group->devices[0], HDL_EDEVICE, "copy of the weights: NCCL: ncclBroadcast: %s", nccl.error_string(error));
 }
 
 hdl_status broadcast_copies(hdl_backend_group *group, void *const *blocks, size_t bytes)
@@ -131,6 +141,33 @@ hdl_status broadcast_copies(hdl_backend_group *group, void *const *blocks, size_
     }
     const hdl_status waited = wait_all(group);
     return status != HDL_OK ? status : waited;
+}
+
+hdl_status broadcast_nccl(hdl_backend_group *group, void *const *blocks, size_t bytes)
+{
+    const KeptDevice kept;
+    const Nccl &nccl = group->nccl;
+    int error        = nccl.group_start();
+    if (error == 0) {
+        for (int32_t i = 0; i < group->n && error == 0; ++i) {
+            const DeviceScope scope(group->devices[i]);
+            error = nccl.broadcast(blocks[0], blocks[i], bytes, kNcclChar, 0, group->comms[i], group->devices[i]->setup);
+        }
+        const int ended = nccl.group_end();
+        if (error == 0) error = ended;
+    }
+    if (error == 0 && is_drained(group, kBroadcastSeconds, &error)) return wait_all(group);
+    end_nccl(group, nccl.comm_abort);                // first, or what it has queued may wait for ever
+    int after = 0;
+    if (!is_drained(group, kAbortSeconds, &after))
+        return fail(group->devices[0], HDL_EDEVICE, kGoesOn);    // not run on the stand-in: its double does end
+    (void)wait_all(group);
+    if (error != 0)
+        return fail(group->devices[0], HDL_EDEVICE, "copy of the weights: NCCL: ncclBroadcast: %s",
+                    nccl.error_string(error));
+    copies_because(group, "NCCL started, but a broadcast of %zu bytes had not ended after %d s", bytes,
+                   static_cast<int>(kBroadcastSeconds));
+    return broadcast_copies(group, blocks, bytes);
 }
 
 }  // namespace

@@ -1,17 +1,39 @@
 /*
  * launch.cuh - the one way in which a kernel is launched.
  *
- *     return launch(stream, "norm", norm_row_kernel<float>, dim3(blocks), dim3(kThreads), shared_bytes, args...);
+ *     return launch(stream, "norm", listed<norm_row_kernel<float>>, dim3(blocks), dim3(kThreads), shared_bytes, ...);
+ *
+ * What can be launched stands in a list, and opening a device loads all of it (device.cu). Since CUDA 12 a kernel's module
+ * is loaded when the kernel is first used; in a decode step that would be inside a stream capture, where the runtime
+ * forbids what may wait for the device, or between two lanes' steps, where loading waits for both.
  */
 #pragma once
 #include "cuda_backend.cuh"
 
 namespace hdl {
 
+struct KernelEntry {
+    const void        *function;
+    const KernelEntry *next;
+};
+
+inline const KernelEntry *kernel_list;               // filled when the library is loaded
+
+template <class... P> struct ListedKernel : KernelEntry {
+    explicit ListedKernel(void (*k)(P...)) : KernelEntry{reinterpret_cast<const void *>(k), kernel_list}, kernel(k)
+    {
+        kernel_list = this;
+    }
+    void (*kernel)(P...);
+};
+
+// Whoever names listed<some_kernel> has put it into the list. Of a kernel in a header each file has an entry.
+template <auto kKernel> static const ListedKernel listed{kKernel};
+
 // Queues one kernel and counts it; arguments are converted to the parameters' types. `op` opens the line of detail on
 // failure.
 template <class... P, class... A>
-hdl_status launch(hdl_backend_stream *stream, const char *op, void (*kernel)(P...), dim3 grid, dim3 block,
+hdl_status launch(hdl_backend_stream *stream, const char *op, const ListedKernel<P...> &entry, dim3 grid, dim3 block,
                   size_t shared_bytes, A &&...args)
 {
     static_assert(sizeof...(P) == sizeof...(A), "a kernel needs a value for each of its parameters");
@@ -22,7 +44,7 @@ hdl_status launch(hdl_backend_stream *stream, const char *op, void (*kernel)(P..
     config.dynamicSmemBytes   = shared_bytes;
     config.stream             = stream->native;
     ++stream->launches;
-    return check(stream->device, cudaLaunchKernelEx(&config, kernel, static_cast<A &&>(args)...), op);
+    return check(stream->device, cudaLaunchKernelEx(&config, entry.kernel, static_cast<A &&>(args)...), op);
 }
 
 // Lets a kernel take `bytes` of shared memory, past the 48 KiB that need no asking. For the *_prepare functions.

@@ -166,7 +166,7 @@ logit_edits_kernel(const hdl_slots slots, const hdl_rows rows, const hdl_edits e
 
 hdl_status op_logit_edits(hdl_backend_stream *stream, const hdl_logit_edits_args *args)
 {
-    return launch(stream, "logit_edits", logit_edits_kernel, dim3((args->R + kRowsPerBlock - 1) / kRowsPerBlock),
+    return launch(stream, "logit_edits", listed<logit_edits_kernel>, dim3((args->R + kRowsPerBlock - 1) / kRowsPerBlock),
                   dim3(kWarp * kRowsPerBlock), 0, *args->slots, *args->rows, args->edits);
 }
 

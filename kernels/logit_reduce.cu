@@ -82,13 +82,13 @@ hdl_status op_logit_reduce(hdl_backend_stream *stream, const hdl_logit_reduce_ar
     job.bias  = args->bias;
     job.count = args->rows->count;
     job.R     = args->R;
-    hdl_status status = prepare_input(stream, op, args->w, args->x, args->E, nullptr, job.count, args->R,
+    hdl_status status = prepare_input(stream, op, args->w, args->x, args->E, nullptr, nullptr, job.count, args->R,
                                       args->act_dtype, &job.in, &used);
     if (status == HDL_OK) status = logit_work(stream, op, args->w, args->R, true, used, &job.work);
     if (status != HDL_OK) return status;
     const PlanArgs plan = {*args->slots, *args->rows, args->edits, args->R};
     const unsigned blocks = (static_cast<unsigned>(args->R) + kThreads - 1) / kThreads;
-    status = launch(stream, op, logit_plan_kernel, dim3(blocks), dim3(kThreads), 0, plan, job.work.asks);
+    status = launch(stream, op, listed<logit_plan_kernel>, dim3(blocks), dim3(kThreads), 0, plan, job.work.asks);
     for (; status == HDL_OK && job.round * job.work.n_kept < args->R; ++job.round) {
         status = logit_walk(stream, op, args->w, job);
         if (status == HDL_OK) status = logit_merge(stream, args, job);

@@ -16,6 +16,7 @@ struct Nccl {                                        // functions answer an nccl
     int (*comm_init_all)(void **comms, int n, const int *devices);
     int (*comm_destroy)(void *comm);
     int (*comm_abort)(void *comm);
+    int (*comm_async_error)(void *comm, int *error);
     int (*group_start)(void);
     int (*group_end)(void);
     int (*broadcast)(const void *from, void *to, size_t count, int type, int root, void *comm, cudaStream_t stream);
@@ -28,6 +29,7 @@ inline const char *nccl_find(const Library &library, Nccl *nccl)
     if (!library_function(library, "ncclCommInitAll", &nccl->comm_init_all)) return "ncclCommInitAll";
     if (!library_function(library, "ncclCommDestroy", &nccl->comm_destroy)) return "ncclCommDestroy";
     if (!library_function(library, "ncclCommAbort", &nccl->comm_abort)) return "ncclCommAbort";
+    if (!library_function(library, "ncclCommGetAsyncError", &nccl->comm_async_error)) return "ncclCommGetAsyncError";
     if (!library_function(library, "ncclGroupStart", &nccl->group_start)) return "ncclGroupStart";
     if (!library_function(library, "ncclGroupEnd", &nccl->group_end)) return "ncclGroupEnd";
     if (!library_function(library, "ncclBroadcast", &nccl->broadcast)) return "ncclBroadcast";

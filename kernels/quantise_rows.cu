@@ -41,7 +41,7 @@ quantise_rows_kernel(const T *x, int64_t ldx, int8_t *q, float *scale, int32_t M
 
 template <class T> hdl_status run_quantise(hdl_backend_stream *stream, const hdl_quantise_rows_args *args)
 {
-    return launch(stream, "quantise_rows", quantise_rows_kernel<T>,
+    return launch(stream, "quantise_rows", listed<quantise_rows_kernel<T>>,
                   dim3((args->M + kRowsPerBlock - 1) / kRowsPerBlock), dim3(kWarp * kRowsPerBlock), 0,
                   static_cast<const T *>(args->x), args->ldx, args->q, args->scale, args->M, args->K);
 }

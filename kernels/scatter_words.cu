@@ -28,7 +28,7 @@ scatter_words_kernel(int32_t *base, const int32_t *index, const int32_t *value, 
 
 hdl_status op_scatter_words(hdl_backend_stream *stream, const hdl_scatter_words_args *args)
 {
-    return launch(stream, "scatter_words", scatter_words_kernel, dim3((args->n + kThreads - 1) / kThreads),
+    return launch(stream, "scatter_words", listed<scatter_words_kernel>, dim3((args->n + kThreads - 1) / kThreads),
                   dim3(kThreads), 0, args->base, args->index, args->value, args->n);
 }
 

@@ -102,8 +102,13 @@ fi
 find $packed -type f ! -name 'libheddle-*' -exec strip {} +
 find $packed -name 'libheddle-*' -exec strip --strip-debug {} +
 cp tests/run/run_one.sh $packed/tests/run
-cp bench/peers_gpu.py bench/peers_models.py $packed/bench
-tar -czf "$bundle/programs.tar.gz" -C $packed .
+cp bench/peers_gpu.py bench/peers_models.py bench/trace_ops.py bench/paper_estimate.py $packed/bench
+# Each program holds the same library: xz sees that the next file resembles the one before, gzip does not look so far back.
+if command -v xz >/dev/null; then
+    tar --sort=name -cf - -C $packed . | xz -1 >"$bundle/programs.tar.xz"
+else
+    tar -czf "$bundle/programs.tar.gz" -C $packed .
+fi
 
 cp scripts/gpu-check.sh scripts/gpu-record.sh "$bundle"
 cp -r models/en-de "$bundle/models"

@@ -1,36 +1,46 @@
 #!/usr/bin/env bash
-# gpu-check.sh [--part ops|sanitize|road|bench] [--device cuda|simt] [--out DIR] - checks and measures the CUDA backend,
-# from the bundle that gpu-bundle.sh made, and from nothing else; the last line is "N passed, N failed".
+# gpu-check.sh [--part ops|road|bench|sanitize] [--device cuda|simt] [--out DIR] [--copy DIR] [--seconds N] - checks and
+# measures the CUDA backend, from the bundle that gpu-bundle.sh made, and from nothing else; the last line is
+# "N passed, N failed".
 #
 #   --part PART     one part; default: all, one after another. A part ends within 3 minutes; what had no time is named,
 #                   and the same call goes on there
+#   --seconds N     all of it ends within N seconds, at least 30; default: no limit but the parts' own
 #   --device cuda   ops on the GPU, compute-sanitizer, translations equal to the CPU's, speed (the default)
 #   --device simt   the dry run, on the CPU stand-in: a few small op tests and aren-v2 alone; nothing it measures counts
 #   --out DIR       markers, logs, DATE-GPU.json (a record for bench/results/) and summary.txt; default: out-DEVICE.
 #                   An item whose marker in DIR/done is removed runs again
+#   --copy DIR      after each part: summary.txt, the record and all of --out as results.tar.gz, for a machine that gives
+#                   few files back and keeps none. Unpacked into --out, the archive lets the same call go on there
 #
 # Exit: 0 all passed; 1 something failed; 2 wrong usage; 3 the device is not usable; 4 unfinished: call again.
 #
-# Not yet tried, for want of a GPU: what only `--device cuda` does (nvidia-smi, compute-sanitizer, en-de, bench_translate
-# with --device). The dry run shares all the rest with it.
+# Not yet tried, for want of a GPU: what only `--device cuda` does (nvidia-smi, compute-sanitizer, en-de, base shapes,
+# python3). The dry run shares all the rest with it.
 set -uo pipefail
 bundle=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LC_ALL=C
 
-device=cuda out='' parts=(ops sanitize road bench)
+device=cuda out='' copy='' seconds='' parts=(ops road bench sanitize)
 while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
         "--part ops" | "--part sanitize" | "--part road" | "--part bench") parts=("$2") ;;
         "--device cuda" | "--device simt") device=$2 ;;
         "--out "?*) out=$2 ;;
-        -h* | --help*) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        "--copy "?*) copy=$2 ;;
+        "--seconds "[1-9]*)
+            [[ $2 =~ ^[0-9]{2,6}$ && $2 -ge 30 ]] || { echo "gpu-check.sh: --seconds '$2', allowed 30 to 999999" >&2; exit 2; }
+            seconds=$2 ;;
+        -h* | --help*) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) echo "gpu-check.sh: '$1 ${2:-}' is not known; --help tells what is" >&2; exit 2 ;;
     esac
     shift 2
 done
-[ -e "$bundle/programs.tar.gz" ] || { echo "gpu-check.sh: no bundle here: run gpu-bundle.sh, then its copy" >&2; exit 2; }
-mkdir -p "${out:=out-$device}"/{done,logs,bench,results} || exit 2
+packed=$(find "$bundle" -maxdepth 1 -name 'programs.tar.*' | head -n 1)
+[ -n "$packed" ] || { echo "gpu-check.sh: no bundle here: run gpu-bundle.sh, then its copy" >&2; exit 2; }
+mkdir -p "${out:=out-$device}"/{done,logs,bench,results,traces} ${copy:+"$copy"} || exit 2
 out=$(cd "$out" && pwd)
+[ -z "$copy" ] || copy=$(cd "$copy" && pwd)
 # shellcheck source=scripts/gpu-record.sh
 . "$bundle/gpu-record.sh"
 
@@ -46,7 +56,11 @@ fi
 # the CPU's run.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-tar -xzf "$bundle/programs.tar.gz" -C "$work" --no-same-owner || exit 1
+if [[ $packed != *.xz ]] || command -v xz >/dev/null; then
+    tar -xf "$packed" -C "$work" --no-same-owner || exit 1
+else
+    python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$packed" "$work" || exit 1
+fi
 cd "$work" || exit 1
 ln -s "$bundle/models" models
 ln -s "$bundle/tests/data" tests/data
@@ -57,10 +71,15 @@ ln -s "../libheddle-$device.so" backends
 places=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} libraries=$work/lib
 LD_LIBRARY_PATH=$libraries$places ./heddle version >/dev/null 2>&1 || libraries+=:$work/lib/spare
 libraries+=$places
-device_line=$(LD_LIBRARY_PATH=$libraries ./heddle devices 2>&1 | grep -E "^${device}[: ]" | head -n 1)
+if [ "$device" = cuda ]; then libraries+=$(python_cublaslt); fi
+LD_LIBRARY_PATH=$libraries timeout -k $kill_seconds $ask_seconds ./heddle devices >"$out/logs/devices" 2>&1
+describe_machine >"$out/logs/machine" 2>&1
+device_line=$(grep -E "^${device}[: ]" "$out/logs/devices" | head -n 1)
 case $device_line in
     '' | *'not usable'*)
         echo "not run: ${device_line:-$device: heddle devices does not name it}"
+        cat "$out/logs/devices" "$out/logs/machine"
+        copy_results
         echo "0 passed, 0 failed"
         exit 3 ;;
 esac
@@ -75,6 +94,13 @@ mapfile -t roads < <(grep '_slow$' "$bundle/test-programs")
 # The stand-in is thousands of times slower than a GPU: programs that it ends in seconds.
 if [ "$device" = simt ]; then programs=(test_norm test_embed test_cache test_token_logprobs); fi
 
+# On a GPU a test that hangs ends alone, and the others of its program go on.
+each_test=()
+if [ "$device" = cuda ]; then each_test=(--timeout 40); fi
+
+# failed_tests LOG: the first few, by name.
+failed_tests() { sed 's/\x1b\[[0-9;]*m//g' "$out/$1" | grep -oE '\[FAIL\] [a-z0-9_:]+[a-z0-9_](: CRASH)?' | head -n 6 | tr '\n' ' '; }
+
 # A process that ran each test was forked for it, so each has a context of its own; run_one.sh runs one at a time.
 # ran_on_device LINE LOG: what ran on the device has printed a line that fits the pattern LINE.
 ran_on_device() { grep -qE "$1" "$out/$2" || fail_item "nothing ran on $device"; }
@@ -83,10 +109,11 @@ ran_on_device() { grep -qE "$1" "$out/$2" || fail_item "nothing ran on $device";
 check_program() {
     local line=$1 program=$2 log=results/$2.log
     shift 2
-    limited tests/run/run_one.sh criterion "$program" "$out/results" "tests/$program" "$@" >"$out/logs/$part.$program" 2>&1
+    limited tests/run/run_one.sh criterion "$program" "$out/results" "tests/$program" "${each_test[@]}" "$@" \
+        >"$out/logs/$part.$program" 2>&1
     [ $overran = no ] || return
     read -r _ passed failed skipped _ <"$out/results/$program.result" || fail_item "run_one.sh wrote no result"
-    [ "$failed" = 0 ] || note="see $log"
+    [ "$failed" = 0 ] || note="see $log: $(failed_tests "$log")"
     ran_on_device "$line" "$log"
 }
 
@@ -111,7 +138,7 @@ refused=''
 probe_sanitizer() {
     local tool=$1
     refused=''
-    left=$((part_began + part_seconds - SECONDS))
+    left=$(time_left)
     if [ "$device" != cuda ]; then
         refused="compute-sanitizer is for GPUs; the stand-in's own shadow watches"
     elif ! command -v compute-sanitizer >/dev/null; then
@@ -141,12 +168,22 @@ sanitize_road() {
     fi
 }
 
+# The programs, those that failed without a tool before the others: what they did wrong is asked first.
+failed_first() {
+    local program p f
+    for program in "${programs[@]}"; do
+        p=1 f=0
+        [ ! -e "$out/done/ops.$program" ] || read -r p f _ <"$out/done/ops.$program"
+        echo "$((f > 0 ? 0 : 1)) $program"
+    done | sort -s -k 1,1n | cut -d ' ' -f 2
+}
+
 part_sanitize() {
     for tool in "${tools[@]}"; do
         probe_sanitizer "$tool"
         if [ -n "$refused" ]; then item "$tool" not_run "$refused"; continue; fi
         item "$tool-road" sanitize_road "$tool"
-        for program in "${programs[@]}"; do item "$tool-$program" sanitize_program "$tool" "$program"; done
+        for program in $(failed_first); do item "$tool-$program" sanitize_program "$tool" "$program"; done
     done
 }
 
@@ -243,6 +280,22 @@ measure_shape() {
     fail_item "$(tail -n 1 "$work/error")"
 }
 
+# measure_ops SHAPE ROWS LINES: what each op of a step takes, by a trace of bench_translate; beside the paper's figures where
+# there is a python3. A trace is 12 KB a step, before gzip.
+measure_ops() {
+    local shape=$1 rows=$2 lines=$3 file=$out/bench/ops-$1-$2 trace=$work/trace.json
+    limited bench/bench_translate --device "$device" --shape "$shape" --beam 1 --compute bf16 --quick --max-rows "$rows" \
+        --lengths tests/data/newstest2017-lengths.txt --lines "$lines" --trace "$trace" >"$work/output" 2>"$work/error" || { fail_item "$(tail -n 1 "$work/error")"; return; }
+    gzip -c "$trace" >"$out/traces/$shape-$rows.json.gz"
+    if ! command -v python3 >/dev/null; then
+        passed=1 note="no python3 for the table; the trace is traces/$shape-$rows.json.gz"
+        return
+    fi
+    in_time python3 bench/trace_ops.py "$trace" >"$file.txt" 2>"$work/error" && passed=1 && return
+    rm -f "$file.txt"
+    fail_item "$(tail -n 1 "$work/error")"
+}
+
 # measure_products COMPUTE OPTIONS...: our products by shape, beside cuBLASLt's where that library can be had. The dry
 # run names a double of it, which must be taken.
 measure_products() {
@@ -280,6 +333,7 @@ part_bench() {
     if [ "$device" = simt ]; then
         item aren-v2 measure_program two_words f32 1 aren-v2 tests/data/ct2/aren-v2 --tokens
         item shape-tiny measure_shape tiny --quick --lines 3 --max-rows 16
+        item ops-tiny-4 measure_ops tiny 4 4
         if [ -e tests/cublaslt/sound ]; then
             item products measure_products bf16 --quick --library-dir tests/cublaslt/sound
         else
@@ -287,14 +341,20 @@ part_bench() {
         fi
         return
     fi
+    item shape-base measure_shape base
+    # Sentences enough that a step is full for some time, and no more: a trace is some MB.
+    item ops-base-1 measure_ops base 1 4
+    item ops-base-64 measure_ops base 64 192
+    item ops-base-512 measure_ops base 512 1024
+    item ops-base-1024 measure_ops base 1024 2048
+    item products measure_products bf16
+    item peer-transformers measure_peer
     for compute in "${computes[@]}"; do
         for beam in 1 4; do
             item "en-de-$compute-$beam" measure_program many_sentences "$compute" $beam "en-de-$compute-$beam" models/en-de
         done
     done
-    for shape in base big deep; do item "shape-$shape" measure_shape $shape; done
-    item products measure_products bf16
-    item peer-transformers measure_peer
+    for shape in big deep; do item "shape-$shape" measure_shape $shape; done
 }
 
 # ---- run -------------------------------------------------------------------------------------------------------------
@@ -302,12 +362,17 @@ part_bench() {
 # What is measured, and what writes to the working folder, runs alone.
 cores=$(nproc)
 declare -A items_at_once=([ops]=$((cores < 4 ? cores : 4)) [sanitize]=$((cores < 8 ? cores : 8)) [road]=1 [bench]=1)
+# Of an item: one that hangs must not take the time of all the others. Tools of a sanitizer are slow, and so is the stand-in.
+declare -A item_seconds=([ops]=80 [road]=120 [bench]=120 [sanitize]=$part_seconds)
 for name in "${parts[@]}"; do
-    begin_part "$name" "${items_at_once[$name]}"
+    most=${item_seconds[$name]}
+    [ "$device" = cuda ] || most=$part_seconds
+    begin_part "$name" "${items_at_once[$name]}" "$most"
     "part_$name"
     end_part
+    write_record
+    copy_results
 done
-write_record
 echo "== $out/summary.txt"
 touch "$work/late"
 sed 's/^/not run: /; s/$/: the part had no time left; the same call goes on here/' "$work/late"

@@ -3,24 +3,34 @@
 #
 # An item that has ended leaves $out/done/PART.NAME: passed, failed, skipped, seconds, and a note; so a run that breaks off
 # goes on where it was, and the record is made from the markers alone.
-: "${out:=}" "${work:=}" "${device:=}" "${libraries:=}"
+: "${out:=}" "${work:=}" "${device:=}" "${libraries:=}" "${copy:=}" "${seconds:=}"
 
 part_seconds=165            # a part ends within 3 minutes, the start of the script and its record included
 least_seconds=5             # with less left no item begins
 kill_seconds=5              # from the polite to the final signal
 
-part='' passed=0 failed=0 skipped=0 note='' left=0 overran=no part_began=0 at_once=1
+ask_seconds=60              # for a driver that does not answer
+spare_seconds=15            # of --seconds: for the record and the archive
+
+part='' passed=0 failed=0 skipped=0 note='' left=0 overran=no part_began=0 at_once=1 most_seconds=$part_seconds
 export overran              # set by `limited`, read by items
 
-# begin_part NAME ITEMS_AT_ONCE
+# begin_part NAME ITEMS_AT_ONCE SECONDS_OF_AN_ITEM
 begin_part() {
-    part=$1 at_once=$2 part_began=$SECONDS
+    part=$1 at_once=$2 most_seconds=$3 part_began=$SECONDS
     echo "== $part"
 }
 
 end_part() {
     wait
     grep -q "^$part\." "$work/late" 2>/dev/null || touch "$out/done/$part"
+}
+
+# time_left: seconds that an item may take which begins now.
+time_left() {
+    local ends=$((part_began + part_seconds))
+    if [ -n "$seconds" ] && [ $((seconds - spare_seconds)) -lt $ends ]; then ends=$((seconds - spare_seconds)); fi
+    echo $((ends - SECONDS < most_seconds ? ends - SECONDS : most_seconds))
 }
 
 # in_time COMMAND...: ended when the part's time is over.
@@ -41,8 +51,8 @@ item() {
     shift
     [ ! -e "$out/done/$name" ] || return 0
     while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; done
-    left=$((part_began + part_seconds - SECONDS))
-    if [ $left -lt $least_seconds ]; then echo "$name" >>"$work/late"; return 0; fi
+    left=$(time_left)
+    if [ "$left" -lt $least_seconds ]; then echo "$name" >>"$work/late"; return 0; fi
     run_item "$name" "$@" &
 }
 
@@ -52,8 +62,8 @@ run_item() {
     passed=0 failed=0 skipped=0 note='' overran=no
     "$function" "$@"
     if [ $overran = yes ]; then
-        # Whoever had less than a whole part gets one, among the first items of the next call.
-        if [ $left -lt $((part_seconds - least_seconds)) ]; then echo "$name" >>"$work/late"; return; fi
+        # Whoever had less than an item's time gets it, among the first items of the next call.
+        if [ "$left" -lt $((most_seconds - least_seconds)) ]; then echo "$name" >>"$work/late"; return; fi
         failed=$((failed > 0 ? failed : 1)) note="no end after $left s"
     fi
     echo "$passed $failed $skipped $((SECONDS - began)) ${note//$'\n'/ }" >"$out/done/$name"
@@ -87,7 +97,27 @@ items() {
 # ask_gpu FIELD: what nvidia-smi says of the first GPU, or nothing.
 ask_gpu() {
     [ "$device" = cuda ] || return 0
-    nvidia-smi --id=0 --query-gpu="$1" --format=csv,noheader,nounits 2>/dev/null | head -n 1 || true
+    timeout $ask_seconds nvidia-smi --id=0 --query-gpu="$1" --format=csv,noheader,nounits 2>/dev/null | head -n 1 || true
+}
+
+# What may be needed to understand a failure, and is gone with the machine.
+describe_machine() {
+    uname -srm
+    head -n 1 /proc/driver/nvidia/version
+    timeout $ask_seconds nvidia-smi
+    command -v nvcc compute-sanitizer ncu python3
+    ldconfig -p | grep -E 'libcuda\.|libcublasLt|libnccl'
+    echo "LD_LIBRARY_PATH=$libraries"
+    nproc
+    free -g
+}
+
+# python_cublaslt: ":FOLDER" of the cuBLASLt that came with a Python package, for a machine that has it nowhere else. It
+# stands last, so that an installed one is taken first.
+python_cublaslt() {
+    python3 -c 'import glob, sys
+found = [file for path in sys.path for file in glob.glob(path + "/nvidia/*/lib/libcublasLt.so.1[23]")]
+print(":" + found[0].rpartition("/")[0] if found else "")' 2>/dev/null || true
 }
 
 gpu='' driver='' clocks_before='' commit='' device_line='' total_passed=0 total_failed=0 total_skipped=0
@@ -180,4 +210,12 @@ write_record() {
         for name in $(items); do show_item "$name"; done
         for file in "$out"/bench/*.txt; do [ ! -e "$file" ] || cat "$file"; done
     } >"$out/summary.txt"
+}
+
+# To --copy: few files, whole after each part. The driver's own words about errors go along.
+copy_results() {
+    dmesg 2>/dev/null | grep -E 'NVRM|Xid' | tail -n 100 >"$out/logs/driver" || true
+    [ -n "$copy" ] || return 0
+    cp "$out"/summary.txt "$out"/*.json "$copy" 2>/dev/null || true
+    tar -czf "$copy/results.tar.gz.new" -C "$out" . && mv "$copy/results.tar.gz.new" "$copy/results.tar.gz"
 }

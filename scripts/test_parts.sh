@@ -143,7 +143,8 @@ part_gpu_dry_run() {
     fi
     scripts/gpu-bundle.sh --libraries build >"$work/build.log" 2>&1 || { tail -n 100 "$work/build.log"; return 1; }
     tail -n 1 "$work/build.log"
-    run_counted "gpu dry run" build/gpu-bundle/gpu-check.sh --device simt --out "$work/gpu" || rc=$?
+    run_counted "gpu dry run" build/gpu-bundle/gpu-check.sh --device simt --out "$work/gpu" --copy "$work/gpu-few" || rc=$?
+    tar -tzf "$work/gpu-few/results.tar.gz" ./summary.txt >/dev/null || { echo "gpu dry run: --copy left no archive"; rc=1; }
     sed -nE 's/^([^ ]+) .* s  (not run: .*)/gpu dry run: \1: \2/p; s/^(not run: .*)/gpu dry run: \1/p' "$work/output" \
         >"$work/skips-gpu"
     count 0 0 "$(wc -l <"$work/skips-gpu")"

@@ -23,11 +23,11 @@ void door_fill(door_set *s)
                            ints[3], 2, 2};
     s->rows = (hdl_rows){ints[4], ints[4], ints[4], ints[4], ints[5], ints[5]};
     s->gemm = (hdl_gemm_args){sizeof s->gemm, floats[0], 8, w, floats[1], floats[2], 16, floats[3], 16, ints[4],
-                              NULL, 4, 16, 8, HDL_ACT_RELU, HDL_F32};
+                              NULL, 4, 16, 8, HDL_ACT_RELU, HDL_F32, NULL, NULL};
     s->norm = (hdl_norm_args){sizeof s->norm, floats[0], floats[1], floats[2], floats[3], floats[4], floats[5],
-                              ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER, HDL_F32};
+                              ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER, HDL_F32, NULL};
     s->embed = (hdl_embed_args){sizeof s->embed, table, floats[0], 64, NULL, NULL, &s->slots, &s->rows, floats[1],
-                                4, 16, 1.0f, HDL_F32};
+                                4, 16, 1.0f, HDL_F32, NULL, NULL, 0};
     s->cache_append = (hdl_cache_append_args){sizeof s->cache_append, HDL_KEYS_SELF_PAGES, floats[0], floats[1], 16,
                                               pool, 0, &s->slots, &s->rows, 4, 2, 8, HDL_F32};
     s->attention = (hdl_attention_args){
@@ -41,7 +41,7 @@ void door_fill(door_set *s)
                                                 4, 8, HDL_F32};
     s->gather_rows = (hdl_gather_rows_args){sizeof s->gather_rows, floats[0], ints[0], floats[1], 4, 8, HDL_F32};
     s->glu = (hdl_glu_args){sizeof s->glu, floats[0], floats[1], 8, 8, floats[2], 8, ints[4], 4, 8, HDL_ACT_SWISH,
-                            HDL_F32};
+                            HDL_F32, NULL};
     const hdl_edits edits = {ints[6], ints[7], 8};
     const hdl_candidates candidates = {ints[6], floats[4], ints[7]};
     s->logit_edits = (hdl_logit_edits_args){sizeof s->logit_edits, &s->slots, &s->rows, edits, 4};

@@ -31,8 +31,20 @@ static void drop(const void *object, const char *name)
     fake_of(object)->n_open--;
 }
 
+static void keep(const void *object, const void *args, size_t bytes)
+{
+    fake *f = fake_of(object);
+    if (bytes > sizeof f->args) abort();
+    memcpy(f->args, args, bytes);
+    f->args_bytes = bytes;
+}
+
 #define X(op) \
-    static hdl_status fake_##op(hdl_backend_stream *s, const hdl_##op##_args *a) { (void)a; return note(s, #op); }
+    static hdl_status fake_##op(hdl_backend_stream *s, const hdl_##op##_args *a) \
+    { \
+        keep(s, a, sizeof *a); \
+        return note(s, #op); \
+    }
 HDL__OP_MAP(X)
 #undef X
 
@@ -75,7 +87,7 @@ static hdl_status fake_stream_wrap(hdl_backend_device *d, void *native, hdl_back
 }
 static hdl_status fake_reserve(hdl_backend_stream *s, const hdl_stream_limits *l)
 {
-    (void)l;
+    keep(s, l, sizeof *l);
     return note(s, "reserve");
 }
 static void fake_stream_close(hdl_backend_stream *s) { drop(s, "stream_close"); }
@@ -109,7 +121,7 @@ static void fake_graph_close(hdl_backend_graph *g) { drop(g, "graph_close"); }
 static uint64_t fake_graph_launches(const hdl_backend_graph *g) { (void)g; return FAKE_LAUNCHES; }
 static hdl_status fake_pack(hdl_backend_device *d, const hdl_pack_args *a, hdl_weight **w)
 {
-    (void)a;
+    keep(d, a, sizeof *a);
     return make(d, "pack", w);
 }
 static void fake_weight_close(hdl_weight *w) { drop(w, "weight_close"); }
@@ -122,7 +134,7 @@ static hdl_status fake_table(hdl_backend_device *d, const hdl_pack_part *p, int3
 static void fake_embedding_close(hdl_embedding *e) { drop(e, "embedding_close"); }
 static hdl_status fake_pool(hdl_backend_device *d, const hdl_kv_pool_desc *k, hdl_kv_pool **p)
 {
-    (void)k;
+    keep(d, k, sizeof *k);
     return make(d, "kv_pool_open", p);
 }
 static size_t fake_pool_bytes(const hdl_kv_pool_desc *k) { return 10 * (size_t)k->n_pages; }

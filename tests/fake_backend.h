@@ -5,6 +5,7 @@
 #include "device/device_state.h"
 
 #define FAKE_MOST_CALLS 256
+#define FAKE_MOST_ARGS 512
 #define FAKE_LAUNCHES 7         /* kernels that a recording is said to start */
 
 /* One object plays the device and all of its streams, events and graphs. */
@@ -13,6 +14,9 @@ typedef struct fake {
     const char *calls[FAKE_MOST_CALLS];
     int         n_calls;
     hdl_status  answer;     /* of the next calls of ops, copies, waits */
+    /* of the latest op, pack, pool or reserve: a copy of its arguments, as long as backend.h says they are */
+    unsigned char args[FAKE_MOST_ARGS];
+    size_t        args_bytes;
     int         n_open;     /* streams, events, graphs, weights, tables, pools, blocks that are open */
     hdl_device  device;     /* as hdl_device_open would have made it */
 } fake;

@@ -1,5 +1,6 @@
 /* test_attention.c - packed attention against double: shapes, masks, groups, probabilities, neighbours, schedules. */
 #include "op_attention.h"
+#include "op_maxima.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -97,8 +98,10 @@ static void run_case(op_world *w, const packed_case *c, int32_t first, int32_t n
         a.probs_first = row->probs_first;
         a.probs_heads = row->probs_heads;
     }
+    if (!c->in_place) a.out_max = op_maxima(w, (int32_t)M);
     cr_assert_eq(w->backend->attention(w->stream, &a), HDL_OK);
     op_act_fetch(w, out, a.out, out_size);
+    op_maxima_check(w, a.out_max, out, c->ldo, row->H * row->D, (int32_t)M, NULL, true);
     if (probs != NULL) op_fetch(w, probs, device_probs, probs_bytes);
 }
 

@@ -3,6 +3,7 @@
  * slots, poisoned pages, probabilities, alignment rows; the same bits alone, in any bucket, under any schedule.
  */
 #include "op_attention.h"
+#include "op_maxima.h"
 
 #include "base/half.h"
 
@@ -159,8 +160,12 @@ static void run_step(op_world *w, page_case *c, hdl_key_source keys, float *q, i
         .keep_alignment = keys == HDL_KEYS_SOURCE_PAGES,
         .act_dtype = w->act,
     };
+    bool live[MAX_ROWS] = {false};
+    for (int32_t i = 0; i < rows.n; i++) live[i] = c->slots.state[rows.slot[i]].done == 0;
+    if (n > 1 || row->n == 1) a.out_max = op_maxima(w, (int32_t)shown);     /* a slot alone goes without */
     cr_assert_eq(w->backend->attention(w->stream, &a), HDL_OK);
     op_act_fetch(w, out, a.out, shown * ld);
+    op_maxima_check(w, a.out_max, out, c->ld, c->E, (int32_t)shown, live, true);
     op_fetch(w, probs, a.probs, shown * LDP * sizeof(float));
 }
 

@@ -42,7 +42,6 @@ static const asset_row asset_rows[] = {
      {NULL, NULL, NULL, "mine"}, HDL_OK},
     {"an absent option", {"source.spm", "target.spm"}, {.struct_bytes = sizeof(hdl_model_options), .spm = "mine"},
      {NULL}, HDL_EIO},
-    {"struct_bytes 0", {NULL}, {.struct_bytes = 0}, {NULL}, HDL_EINVAL},
 };
 
 static void expect_assets(const asset_row *row, const hdl__checkpoint *c, const char *where)

@@ -1,5 +1,5 @@
 /* test_embed.c - on every backend: embedding rows of every stored dtype at odd addresses, positions, ids of -1. */
-#include "op_fixture.h"
+#include "op_maxima.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -98,8 +98,18 @@ static void check_row(op_world *w, const embed_row *row)
         .positions = row->positions ? op_device(w, c.positions, POSITIONS * E * sizeof(float)) : NULL,
         .act_dtype = w->act,
     };
+    enum { ZEROED = 1300, KEPT = 3 };   /* more than the threads of all blocks */
+    float *ones = op_copies(w, ZEROED + KEPT, 1.0f);
+    a.y_max = op_maxima(w, M);
+    if (a.y_max != NULL) {
+        a.zero = op_device(w, ones, (ZEROED + KEPT) * sizeof *ones);
+        a.n_zero = ZEROED;
+    }
     cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
     op_act_fetch(w, y, a.y, M * E);
+    op_maxima_check(w, a.y_max, y, row->E, row->E, M, NULL, false);
+    if (a.zero != NULL) op_fetch(w, ones, a.zero, (ZEROED + KEPT) * sizeof *ones);
+    for (int32_t i = 0; a.zero != NULL && i < ZEROED + KEPT; i++) cr_assert_eq(ones[i], i < ZEROED ? 0.0f : 1.0f, "float %d", i);
     for (int32_t i = 0; i < M; i++) check_embedding(w, row, &c, y + (size_t)i * E, ids[i], pos[i]);
 
     op_slots s = {.n = 3};      /* by rows: slot 1 is done, the last row is past the count */
@@ -114,9 +124,14 @@ static void check_row(op_world *w, const embed_row *row)
     a.ids = a.pos = NULL;
     a.slots = &s.at;
     a.rows = &rows.at;
+    a.zero = NULL;
+    a.n_zero = 0;
+    a.y_max = op_maxima(w, M);
     op_act_send(w, a.y, marks, M * E);
     cr_assert_eq(w->backend->embed(w->stream, &a), HDL_OK);
     op_act_fetch(w, y, a.y, M * E);
+    const bool live[M] = {true, true, false, false, true, true};
+    op_maxima_check(w, a.y_max, y, row->E, row->E, M, live, false);
     for (int32_t i = 0; i < 6; i++) {
         if (i / 2 == 1) cr_assert_eq(y[(size_t)i * E], 9.0f, "a row of a done slot was written");
         else check_embedding(w, row, &c, y + (size_t)i * E, s.token[i / 2 * HDL_MAX_BEAM + i % 2 * 3], i / 2 + 1);

@@ -38,6 +38,12 @@ Test(library_opening, a_library_that_does_not_start_says_so)
     expect_refusal("no_start", HDL_EDEVICE, "libcublasLt.so.13 does not start: CUBLAS_STATUS_NOT_INITIALIZED");
 }
 
+Test(library_opening, other_descriptors_are_refused)
+{
+    expect_refusal("other_sizes", HDL_EBACKEND, "libcublasLt.so.13 has other descriptors than this backend was built for: "
+                   "cublasLtMatmulDescInit: CUBLAS_STATUS_INVALID_VALUE");
+}
+
 Test(library_opening, an_old_version_is_named)
 {
     expect_refusal("old", HDL_EBACKEND, "simt: products: cuBLASLt 11.9.0: ");

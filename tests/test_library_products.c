@@ -1,77 +1,20 @@
 /*
- * test_library_products.c - products by cuBLASLt (HDL_PRODUCTS_CUBLASLT): by its doubles on the stand-in, right and wrong
- * ones, and by the library itself on a GPU where there is one.
+ * test_library_products.c - products by cuBLASLt (HDL_PRODUCTS_CUBLASLT): by a right double of it on the stand-in, and by the
+ * library itself on a GPU where there is one. test_library_refusals.c has the wrong ones.
  */
 #include "activation_reference.h"
-#include "cublaslt_doubles.h"
+#include "library_products.h"
+#include "op_maxima.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SEED = 9100, MOST_ROWS = 2100, WIDEST = 640 };
+enum { SEED = 9100 };
 
 static const op_place places[] = {OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16, OP_CUDA_F32, OP_CUDA_BF16, OP_CUDA_F16};
 enum { N_PLACES = sizeof places / sizeof places[0] };
-
-/* A world whose products are the library's: the double of that name on the stand-in, the real one on a GPU. */
-static bool open_with(op_world *w, op_place place, const char *name, uint64_t seed)
-{
-    const bool simt = place <= OP_SIMT_F16;
-    if ((simt && !has_double(name)) || !op_open_at(w, place, seed)) return false;
-    w->backend->stream_close(w->stream);
-    w->backend->close(w->device);
-    const hdl_status status = open_device(w->backend, simt ? folder_of(name) : NULL, &w->device);
-    if (!simt && status == HDL_EBACKEND) {
-        printf("skipped: %s\n", op_services_line());
-        return false;
-    }
-    cr_assert_eq(status, HDL_OK, "%s", op_services_line());
-    cr_assert_eq(w->backend->stream_create(w->device, &w->stream), HDL_OK);
-    const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = MOST_ROWS, .K = WIDEST, .N = WIDEST};
-    op_reserve(w, &limits);
-    return true;
-}
-
-static hdl_device_info info_of(const op_world *w)
-{
-    hdl_device_info info = HDL_DEVICE_INFO_INIT;
-    cr_assert_eq(w->backend->describe(w->device, &info), HDL_OK);
-    return info;
-}
-
-static hdl_status pack_for(op_world *w, const float *values, int32_t N, int32_t K, hdl_pack_use use, hdl_weight **out)
-{
-    const hdl_pack_part part = {values, HDL_F32, N, 0, NULL, 0};
-    hdl_pack_args args = HDL_PACK_ARGS_INIT;
-    args.parts = &part, args.n_parts = 1, args.N = N, args.K = K, args.compute = w->compute, args.use = use;
-    return w->backend->pack(w->device, &args, out);
-}
-
-typedef struct product { int32_t M, K, N; float *x, *values; hdl_weight *w; } product;
-
-static product make_product(op_world *w, int32_t M, int32_t K, int32_t N)
-{
-    product p = {M, K, N, op_normals(w, (size_t)(M * K)), op_normals(w, (size_t)(N * K)), NULL};
-    op_act_round(w, p.x, (size_t)(M * K));
-    op_act_round(w, p.values, (size_t)(N * K));
-    cr_assert_eq(pack_for(w, p.values, N, K, HDL_PACK_FOR_GEMM, &p.w), HDL_OK, "%s", op_services_line());
-    return p;
-}
-
-static hdl_gemm_args args_of(const op_world *w, const product *p, const void *x, void *y)
-{
-    hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
-    a.x = x, a.ldx = p->K, a.w = p->w, a.y = y, a.ldy = p->N;
-    a.M = p->M, a.N = p->N, a.K = p->K, a.act_dtype = w->act;
-    return a;
-}
-
-static void run(op_world *w, const hdl_gemm_args *a)
-{
-    cr_assert_eq(w->backend->gemm(w->stream, a), HDL_OK, "%s: %s", op_place_name(w->place), op_error(w));
-}
 
 static void check_shape(op_world *w, int32_t M, int32_t K, int32_t N)
 {
@@ -85,9 +28,11 @@ static void check_shape(op_world *w, int32_t M, int32_t K, int32_t N)
                 expected[m * N + j] += (double)p.x[m * K + k] * (double)p.values[j * K + k];
                 naive[m * N + j] += p.x[m * K + k] * p.values[j * K + k];
             }
-    const hdl_gemm_args a = args_of(w, &p, op_act(w, p.x, (size_t)(M * K)), op_act(w, NULL, n));
+    hdl_gemm_args a = args_of(w, &p, op_act(w, p.x, (size_t)(M * K)), op_act(w, NULL, n));
+    a.y_max = op_maxima(w, M);
     run(w, &a);
     op_act_fetch(w, y, a.y, n);
+    op_maxima_check(w, a.y_max, y, N, N, M, NULL, true);
     const double worst = op_worst(y, expected, n), bound = op_bound(w, naive, expected, n);
     cr_assert(worst <= bound, "%s M %d K %d N %d: error %g, bound %g", op_place_name(w->place), M, K, N, worst, bound);
     w->backend->weight_close(p.w);
@@ -96,7 +41,7 @@ static void check_shape(op_world *w, int32_t M, int32_t K, int32_t N)
 /* Rows that start at no multiple of 16 bytes, blocks of 2048 rows and a rest. */
 Test(library_products, agree_with_double, .timeout = 300)
 {
-    static const int32_t shapes[][3] = {{1, 40, 33}, {3, 8, 1}, {17, 257, 31}, {65, 600, 70}, {2049, 24, 20}};
+    static const int32_t shapes[][3] = {{1, 40, 33}, {3, 8, 1}, {17, 257, 31}, {65, 600, 70}, {9, 40, 600}, {2049, 24, 20}};
     enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
     for (int i = 0; i < N_PLACES; i++) {
         op_world w;
@@ -132,8 +77,12 @@ static void check_everything(op_world *w, hdl_activation act, int32_t pad, bool 
     a.bias = op_device(w, bias, N * sizeof *bias);
     a.count = op_device(w, &count, sizeof count);
     a.rows = act % 2 == 1 ? op_device(w, rows, sizeof rows) : NULL;
+    a.y_max = op_maxima(w, M);
     run(w, &a);
     op_act_fetch(w, y, a.y, (size_t)(M * ldy));
+    bool is_live[M];
+    for (int32_t m = 0; m < M; m++) is_live[m] = m < live;
+    op_maxima_check(w, a.y_max, y, ldy, N, M, is_live, true);
     w->act = own;
     op_act_round(w, x, (size_t)(M * ldx));      /* f32 rows are rounded to the weights' type before they are multiplied */
     for (int32_t m = 0; m < M; m++)
@@ -211,65 +160,6 @@ Test(library_products, a_row_has_the_same_bits_wherever_it_stands, .timeout = 30
         if (!open_with(&w, places[i], "sound", SEED + 100)) continue;
         check_places(&w, 96, 48);
         check_places(&w, 515, 33);
-        op_close(&w);
-    }
-}
-
-/* The bits of a small product, packed for this world. */
-static void bits_of(op_world *w, float *y)
-{
-    enum { M = 20, K = 300, N = 24 };
-    product p = make_product(w, M, K, N);
-    const hdl_gemm_args a = args_of(w, &p, op_act(w, p.x, M * K), op_act(w, NULL, M * N));
-    run(w, &a);
-    op_act_fetch(w, y, a.y, M * N);
-    w->backend->weight_close(p.w);
-}
-
-/* A library whose order is not one is found out when the weight is packed, and ours takes its place, to the bit. */
-static void check_double(const char *name, bool serves)
-{
-    enum { N_SUMS = 480 };
-    float ours[N_SUMS], found[N_SUMS];
-    for (int i = 0; i < 2; i++) {
-        op_world w;
-        if (!op_open_at(&w, places[i], SEED + 150)) return;
-        bits_of(&w, ours);
-        op_close(&w);
-        cr_assert(open_with(&w, places[i], name, SEED + 150));
-        bits_of(&w, found);
-        const hdl_device_info info = info_of(&w);
-        cr_expect(info.library_weights == (serves ? 1 : 0) && info.refused_weights == (serves ? 0 : 1), "%s: %d taken, %d refused",
-                  name, info.library_weights, info.refused_weights);
-        /* rounding to 16 bits hides the order */
-        if (!serves) cr_expect_eq(memcmp(ours, found, sizeof ours), 0, "%s: not our bits", name);
-        else if (i == 0) cr_expect_neq(memcmp(ours, found, sizeof ours), 0, "%s: the same bits as ours", name);
-        op_close(&w);
-    }
-}
-
-/* One library a process: each double has a test of its own. */
-Test(library_products, an_order_that_depends_on_M_is_refused) { if (has_double("drifts")) check_double("drifts", false); }
-Test(library_products, an_order_that_depends_on_the_place_is_refused) { if (has_double("places")) check_double("places", false); }
-Test(library_products, split_sums_are_refused) { if (has_double("splits")) check_double("splits", false); }
-Test(library_products, rows_that_are_not_written_are_refused) { if (has_double("skips")) check_double("skips", false); }
-Test(library_products, no_candidate_is_a_refusal) { if (has_double("empty")) check_double("empty", false); }
-Test(library_products, the_second_candidate_may_serve) { if (has_double("second")) check_double("second", true); }
-Test(library_products, a_sound_library_is_taken) { if (has_double("sound")) check_double("sound", true); }
-
-/* Weights of few bits give sums that f32 holds exactly, in any order; the check must not be taken in by them. */
-Test(library_products, coarse_weights_do_not_hide_an_order)
-{
-    enum { N = 24, K = 40 };
-    for (int place = OP_SIMT_F32; place <= OP_SIMT_F16; place++) {
-        op_world w;
-        if (!open_with(&w, (op_place)place, "drifts", SEED + 400)) return;
-        float values[N * K];
-        for (int i = 0; i < N * K; i++) values[i] = (float)op_below(&w, 128) / 64.0f - 1.0f;
-        hdl_weight *weight = NULL;
-        cr_assert_eq(pack_for(&w, values, N, K, HDL_PACK_FOR_GEMM, &weight), HDL_OK, "%s", op_services_line());
-        cr_expect_eq(info_of(&w).refused_weights, 1, "%s", op_place_name(w.place));
-        w.backend->weight_close(weight);
         op_close(&w);
     }
 }

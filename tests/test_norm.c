@@ -1,5 +1,5 @@
 /* test_norm.c - residual add and both norms against double on every backend: widths, offsets, aliases, live rows. */
-#include "op_fixture.h"
+#include "op_maxima.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -58,7 +58,7 @@ static void norm_float(const norm_row *row, const norm_data *data, int32_t i, fl
         y[e] = (y[e] - mean) / sqrtf(variance / (float)E + 1e-6f) * data->gamma[e] + (row->beta ? data->beta[e] : 0.0f);
 }
 
-/* The call as `alias` says: 0 nothing shared, 1 y is x, 2 y is the residual and the sum is x. */
+/* The call as `alias` says: 0 nothing shared, 1 y is x, 2 y is the residual and the sum is x. Maxima are asked for but with 1. */
 static void run_norm(op_world *w, const norm_row *row, norm_data *data, int alias, float *y, float *sum)
 {
     const int32_t live = LIVE;
@@ -70,13 +70,15 @@ static void run_norm(op_world *w, const norm_row *row, norm_data *data, int alia
         .gamma = op_device(w, data->gamma, row_bytes), .beta = row->beta ? op_device(w, data->beta, row_bytes) : NULL,
         .y = op_act(w, marks, n), .sum = row->sum ? op_act(w, marks, n) : NULL,
         .count = op_device(w, &live, sizeof live), .M = M, .E = row->E, .eps = 1e-6f, .kind = row->kind,
-        .act_dtype = w->act,
+        .act_dtype = w->act, .y_max = alias != 1 ? op_maxima(w, M) : NULL,
     };
+    const bool is_live[M] = {true, true, true};
     if (alias == 1) a.y = x;
     if (alias == 2) a.y = residual;
     if (alias == 2 && row->sum) a.sum = x;
     cr_assert_eq(w->backend->norm(w->stream, &a), HDL_OK);
     op_act_fetch(w, y, a.y, n);
+    op_maxima_check(w, a.y_max, y, row->E, row->E, M, is_live, false);
     if (row->sum) op_act_fetch(w, sum, a.sum, n);
 }
 
@@ -153,6 +155,30 @@ Test(norm, by_hand)
         cr_assert_eq(w.backend->norm(w.stream, &a), HDL_OK);
         op_act_fetch(&w, y, a.y, 4);
         cr_assert_lt(op_worst(y, i % 2 == 0 ? layer : rms, 4), w.act == HDL_F32 ? 5e-7 : op_act_step(&w) + 5e-7);
+        op_close(&w);
+    }
+}
+
+/* Rows that are not finite, or become so in f16, have maxima that are not; elements past the row's end do not count. */
+Test(norm, maxima_that_are_not_finite)
+{
+    enum { E = 67, ROWS = 4 };
+    for (op_place place = OP_SIMT_F32; place < OP_N_PLACES; place++) {
+        op_world w;
+        if (!op_open_at(&w, place, 460)) continue;
+        float *x = op_normals(&w, ROWS * E), *gamma = op_copies(&w, E, 1e8f), y[ROWS * E];
+        x[1 * E + 66] = NAN;
+        x[2 * E + 5] = -INFINITY;
+        hdl_norm_args a = {.struct_bytes = sizeof a, .x = op_act(&w, x, ROWS * E), .gamma = op_device(&w, gamma, E * sizeof *gamma),
+                           .y = op_act(&w, NULL, ROWS * E), .M = ROWS, .E = E, .eps = 1e-6f, .act_dtype = w.act};
+        for (int kind = HDL_NORM_LAYER; kind <= HDL_NORM_RMS; kind++) {
+            a.kind = (hdl_norm_kind)kind;
+            a.y_max = op_maxima(&w, ROWS);
+            cr_assert_eq(w.backend->norm(w.stream, &a), HDL_OK);
+            op_act_fetch(&w, y, a.y, ROWS * E);
+            cr_assert(isnan(y[1 * E]) && isnan(y[2 * E + 5]) && (w.act == HDL_F16) == !!isinf(y[0]));
+            op_maxima_check(&w, a.y_max, y, E, E, ROWS, NULL, false);
+        }
         op_close(&w);
     }
 }

@@ -106,6 +106,30 @@ Test(replicas, nccl_fails_in_the_middle)
     hdl_model_close(model);
 }
 
+/* One that does not end is given up after a while, and the weights arrive all the same. */
+Test(replicas, nccl_stalls)
+{
+    check_unusable(NCCL("stalls"), "(NCCL started, but a broadcast of ");
+    if (!replica_have_simt()) return;
+    cr_expect_not_null(strstr(replica_last_info, " bytes had not ended after 5 s)"), "%s", replica_last_info);
+    cr_expect_eq(count_of(NCCL("stalls"), ABORTED), DEVICES);
+    cr_expect_eq(count_of(NCCL("stalls"), OPEN), 0);
+}
+
+/* An error that NCCL sees while the copies run ends the waiting at once. */
+Test(replicas, nccl_fails_behind_the_call)
+{
+    hdl__network *networks[DEVICES];
+    if (!replica_have_simt()) return;
+    hdl_model *model = replica_load_tiny();
+    cr_expect_eq(replica_acquire(model, HDL_COMPUTE_F32, NCCL("async_error"), networks), HDL_EDEVICE);
+    cr_expect_str_eq(hdl_error_detail(),
+                     "copy of the weights: NCCL: ncclBroadcast: remote process exited or there was a network error");
+    cr_expect_eq(count_of(NCCL("async_error"), ABORTED), DEVICES);
+    cr_expect_null(model->networks);
+    hdl_model_close(model);
+}
+
 /* The library that is installed, if one is, has all the functions; calling it takes real devices. */
 Test(replicas, nccl_as_installed)
 {

@@ -33,7 +33,7 @@ static void check(const hdl_search_options *o, const char *words)
 
 Test(options, numbers_out_of_range, .init = open_tiny, .fini = close_tiny)
 {
-    SET(struct_bytes, 8, "struct_bytes = 8")
+    SET(struct_bytes, 7, "struct_bytes = 7")
     SET(beam, -1, "beam = -1, allowed 1 to 16")
     SET(beam, 17, "beam = 17, allowed 1 to 16")
     SET(beam, INT32_MAX, "beam = 2147483647")

@@ -2,7 +2,7 @@
  * test_row_ops.c - ops that move or change rows one by one, on every backend: GLU of every
  * activation, gathering, quantising, and scattered words.
  */
-#include "op_fixture.h"
+#include "op_maxima.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -41,7 +41,7 @@ typedef struct glu_shape {
     int64_t ldu, ldg, ldy;
 } glu_shape;
 
-/* y is up's buffer: rows past the count, and what lies between the rows, keep their values. */
+/* y is up's buffer: rows past the count, and what lies between the rows, keep their values. Maxima are asked for but without act. */
 static void check_glu(op_world *w, const glu_shape *s, hdl_activation act)
 {
     const size_t n = (size_t)(GLU_ROWS * s->ldu), n_gate = (size_t)(GLU_ROWS * s->ldg);
@@ -58,9 +58,12 @@ static void check_glu(op_world *w, const glu_shape *s, hdl_activation act)
                       .F = s->F,
                       .act = act,
                       .act_dtype = w->act};
+    const bool is_live[GLU_ROWS] = {true, true, true};
     a.y = (void *)a.up;
+    if (act != HDL_ACT_NONE) a.y_max = op_maxima(w, GLU_ROWS);
     cr_assert_eq(w->backend->glu(w->stream, &a), HDL_OK);
     op_act_fetch(w, y, a.y, n);
+    op_maxima_check(w, a.y_max, y, s->ldy, s->F, GLU_ROWS, is_live, true);
     for (int64_t m = 0; m < GLU_ROWS; m++)
         for (int64_t f = 0; f < s->ldu; f++) {
             const float found = y[m * s->ldy + f], was = up[m * s->ldu + f];
@@ -118,6 +121,34 @@ Test(row_ops, glu_at_the_ends)
             cr_assert(y[0] == 0.0f && y[1] == 0.0f && y[3] == INFINITY, "%s, activation %d: %g %g",
                       op_place_name(w.place), act, (double)y[0], (double)y[1]);
         if (act == HDL_ACT_SIGMOID || act == HDL_ACT_TANH) cr_assert(y[2] == 1.0f && y[3] == 1.0f);
+        op_close(&w);
+    }
+}
+
+/* Rows of several warps and blocks raise one maximum; a row that is not finite says so. */
+Test(row_ops, glu_maxima_of_long_rows)
+{
+    enum { ROWS = 3, MOST_F = 4100 };
+    static const int32_t widths[] = {7, 264, MOST_F};
+    for (int i = 0; i < OP_N_PLACES * 3; i++) {
+        op_world w;
+        const int32_t F = widths[i % 3];
+        if (!op_open_at(&w, (op_place)(i / 3), 20)) continue;
+        const size_t n = (size_t)(ROWS * F);
+        float *up = op_normals(&w, n), *gate = op_normals(&w, n), *y = op_host(&w, n * sizeof *y);
+        up[F - 1] = 300.0f;         /* times this it is infinite in f16 */
+        gate[F - 1] = -300.0f;
+        gate[F + F / 2] = NAN;
+        hdl_glu_args a = {.struct_bytes = sizeof a, .up = op_act(&w, up, n), .ldu = F, .gate = op_act(&w, gate, n), .ldg = F,
+                          .y = op_act(&w, NULL, n), .ldy = F, .M = ROWS, .F = F, .act = HDL_ACT_SWISH, .act_dtype = w.act};
+        for (uint64_t seed = 1; seed <= (op_on_simt(&w) && F < MOST_F ? SCHEDULES : 1); seed++) {
+            op_schedule(&w, seed);
+            a.y_max = op_maxima(&w, ROWS);
+            cr_assert_eq(w.backend->glu(w.stream, &a), HDL_OK);
+            op_act_fetch(&w, y, a.y, n);
+            cr_assert((w.act == HDL_F16) == !!isinf(y[F - 1]) && isnan(y[F + F / 2]));
+            op_maxima_check(&w, a.y_max, y, F, F, ROWS, NULL, true);
+        }
         op_close(&w);
     }
 }

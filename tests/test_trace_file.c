@@ -2,7 +2,11 @@
 #include "runtime/trace_file.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <heddle/heddle.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +81,73 @@ Test(trace_file, pipe)
     json_t *json = json_loadb(bytes, n, 0, &error);
     cr_expect_not_null(json, "%s: %s", error.text, bytes);
     json_decref(json);
+    unlink(name);
+}
+
+static volatile sig_atomic_t n_signals;
+static void count_signal(int number) { (void)number; n_signals++; }
+
+/* A pipe's name, and its end for reading: with it, opening the other end does not wait. */
+static int make_pipe(char name[80])
+{
+    snprintf(name, 80, "%s.pipe", path);
+    cr_assert_eq(mkfifo(name, 0600), 0);
+    const int end = open(name, O_RDONLY | O_NONBLOCK);
+    cr_assert_geq(end, 0);
+    return end;
+}
+
+/* The reader of a pipe goes: an error at the end, and no signal for the program, whose own SIGPIPE keeps pending. */
+Test(trace_file, reader_gone)
+{
+    char name[80];
+    sigset_t broken, mask, pending;
+    hdl__trace_file *file;
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    signal(SIGPIPE, count_signal);
+    for (int own = 0; own < 2; own++) {
+        const int end = make_pipe(name);
+        cr_assert_eq(hdl__trace_file_open(name, &file), HDL_OK, "%s", hdl_error_detail());
+        close(end);
+        if (own) {
+            pthread_sigmask(SIG_BLOCK, &broken, NULL);
+            raise(SIGPIPE);
+        }
+        for (int k = 0; k < 20000; k++) hdl__trace_add(file, "{\"ph\":\"i\",\"name\":\"some name of an event\",\"pid\":1}");
+        cr_expect_eq(hdl__trace_file_close(file), HDL_EIO);
+        cr_expect_not_null(strstr(hdl_error_detail(), strerror(EPIPE)), "%s", hdl_error_detail());
+        pthread_sigmask(SIG_BLOCK, NULL, &mask);
+        sigpending(&pending);
+        cr_expect_eq(sigismember(&mask, SIGPIPE), own);
+        cr_expect_eq(sigismember(&pending, SIGPIPE), own);
+        unlink(name);
+    }
+    cr_expect_eq(n_signals, 0);
+}
+
+/* The same of a program that knows nothing of pipes: it lives, and closing its translator says why the trace is cut. */
+Test(trace_file, reader_of_a_translator_gone)
+{
+    char name[80];
+    hdl_model *model;
+    hdl_translator *translator;
+    hdl_results *results;
+    hdl_translator_options o = HDL_TRANSLATOR_OPTIONS_INIT;
+    const char *const line = "a b c";
+    signal(SIGPIPE, SIG_DFL);
+    const int end = make_pipe(name);
+    o.device = "cpu";
+    o.threads = 1;
+    o.trace = name;
+    cr_assert_eq(hdl_model_load(HEDDLE_SOURCE_DIR "/tests/data/goldens/tiny-a", NULL, &model), HDL_OK);
+    cr_assert_eq(hdl_translator_open(model, &o, &translator), HDL_OK, "%s", hdl_error_detail());
+    close(end);
+    cr_expect_eq(hdl_translate(translator, &line, 1, NULL, &results), HDL_OK, "%s", hdl_error_detail());
+    hdl_results_free(results);
+    cr_expect_eq(hdl_translator_close(translator, 1), HDL_EIO);
+    cr_expect_not_null(strstr(hdl_error_detail(), "cannot write the trace"), "%s", hdl_error_detail());
+    hdl_model_close(model);
     unlink(name);
 }
 

@@ -185,7 +185,7 @@ int hdl__cmd_inspect(const hdl__cli_options *options)
         r.path = engine.path.data;
         hdl_status status = hdl_model_describe(engine.model, &r.info);
         if (status == HDL_OK) status = hdl_translator_bytes(engine.model, &translator, &r.memory_bytes);
-        if (status != HDL_OK) code = hdl__cli_failed(status);
+        if (status != HDL_OK) code = hdl__engine_refused(&engine, &wanted, status);
     }
     if (code == HDL__EXIT_DONE) {
         if (options->json) put_json(&r, &text);

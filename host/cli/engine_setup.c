@@ -165,6 +165,26 @@ int hdl__engine_load(hdl__engine *engine, const hdl__cli_options *options)
     return status == HDL_OK ? HDL__EXIT_DONE : hdl__cli_failed(status);
 }
 
+/* f16 is a matter of GPUs: asked for by name on the CPU, or on "auto" where that is the CPU, it is wrong usage. */
+static bool is_f16_on_cpu(const hdl__engine *engine, const hdl__cli_options *options)
+{
+    hdl_device *device = NULL;
+    hdl_device_info info = HDL_DEVICE_INFO_INIT;
+    if (options->compute != HDL__COMPUTE_F16) return false;
+    if (hdl_device_open(options->device ? options->device : "auto", &engine->places, &device) != HDL_OK) return false;
+    const bool cpu = hdl_device_describe(device, &info) == HDL_OK && info.kind == HDL_DEVICE_CPU;
+    hdl_device_close(device);
+    return cpu;
+}
+
+int hdl__engine_refused(const hdl__engine *engine, const hdl__cli_options *options, hdl_status status)
+{
+    if (status == HDL_ENOSUPPORT && is_f16_on_cpu(engine, options))
+        return hdl__cli_misuse("option --compute: f16 on the device cpu, allowed there auto, f32, bf16, int8");
+    const int code = hdl__cli_failed(status);
+    return status == HDL_EINVAL ? HDL__EXIT_USAGE : code;
+}
+
 int hdl__engine_open(hdl__engine *engine, const hdl__cli_options *options)
 {
     hdl__engine_search_options(options, &engine->search);
@@ -178,10 +198,7 @@ int hdl__engine_open(hdl__engine *engine, const hdl__cli_options *options)
         return hdl__cli_misuse("option --max-rows: %d rows are fewer than the %d hypotheses of --beam or --n-best",
                                wanted.max_rows, wanted.max_beam);
     hdl_status status = hdl_translator_open(engine->model, &wanted, &engine->translator);
-    if (status != HDL_OK) {
-        int code = hdl__cli_failed(status);
-        return status == HDL_EINVAL ? HDL__EXIT_USAGE : code;
-    }
+    if (status != HDL_OK) return hdl__engine_refused(engine, options, status);
     status = hdl_translator_check(engine->translator, &engine->search);
     if (status == HDL_OK) return HDL__EXIT_DONE;
     int code = hdl__cli_failed(status);

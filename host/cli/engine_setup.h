@@ -28,6 +28,8 @@ int  hdl__engine_close(hdl__engine *engine);
 /* The engine's options as the command line has them; also what hdl_translator_bytes is asked about. */
 void hdl__engine_translator_options(hdl__engine *engine, const hdl__cli_options *options,
                                     hdl_translator_options *translator);
+/* Why the translator does not open, or cannot be asked for its size: the exit code, after saying it. */
+int hdl__engine_refused(const hdl__engine *engine, const hdl__cli_options *options, hdl_status status);
 /* The search's options, files aside. */
 void hdl__engine_search_options(const hdl__cli_options *options, hdl_search_options *search);
 

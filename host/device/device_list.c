@@ -1,6 +1,7 @@
 /* device_list.c - every device that could be opened, and why the others cannot. */
 #include "device/device_state.h"
 
+#include "base/struct_args.h"
 #include "device/plugin.h"
 
 #include <stdio.h>
@@ -32,10 +33,14 @@ hdl_status hdl_device_list(const hdl_device_options *options, int32_t i, hdl_dev
 {
     hdl_status status = HDL_OK;
     hdl_device_entry found = HDL_DEVICE_ENTRY_INIT;
+    static const hdl_device_options defaults = HDL_DEVICE_OPTIONS_INIT;
+    hdl_device_options whole;
     HDL_CHECK(entry != NULL, HDL_EINVAL, "device list: entry is NULL");
-    HDL_CHECK(entry->struct_bytes == sizeof *entry, HDL_EINVAL,
-              "device list: entry.struct_bytes = %zu, this library expects %zu (HDL_DEVICE_ENTRY_INIT)",
-              entry->struct_bytes, sizeof *entry);
+    HDL_TRY(hdl__struct_room("device list: entry", entry));
+    if (options != NULL) {
+        options = hdl__struct_read("device list: options", options, &defaults, &whole, sizeof whole);
+        if (options == NULL) return HDL_EINVAL;
+    }
     HDL_CHECK(i >= 0, HDL_EINVAL, "device list: i = %d, allowed 0 and more", i);
     if (i == 0) {
         try_device("cpu", options, &found);
@@ -52,7 +57,7 @@ hdl_status hdl_device_list(const hdl_device_options *options, int32_t i, hdl_dev
         if (n_cuda < i && i == simt) try_device("simt", options, &found);
         if (n_cuda == 0 && i < simt) snprintf(found.name, sizeof found.name, "cuda");
     }
-    *entry = found;
+    hdl__struct_write(entry, &found, sizeof found);
 done:
     return status;
 }

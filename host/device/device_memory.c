@@ -2,18 +2,18 @@
 #include "device/device_state.h"
 
 #include "base/memory.h"
+#include "base/struct_args.h"
 
 hdl_status hdl_device_describe(const hdl_device *device, hdl_device_info *info)
 {
     hdl_status status = HDL_OK;
     HDL_CHECK(device != NULL, HDL_EINVAL, "describe: device is NULL");
     HDL_CHECK(info != NULL, HDL_EINVAL, "describe: info is NULL");
-    HDL_CHECK(info->struct_bytes == sizeof *info, HDL_EINVAL,
-              "describe: info.struct_bytes = %zu, this library expects %zu (HDL_DEVICE_INFO_INIT)",
-              info->struct_bytes, sizeof *info);
+    HDL_TRY(hdl__struct_room("describe: info", info));
     hdl_device_info found = device->info;
+    found.row_maxima = device->table->row_maxima;
     HDL_TRY(device->table->describe(device->inner, &found));
-    *info = found;
+    hdl__struct_write(info, &found, sizeof found);
 done:
     return status;
 }

@@ -10,7 +10,7 @@
 
 #define HDL__DEVICE_NAMES "cpu, cuda, cuda:N, simt, simt:N, auto (a translator also takes cuda:0,1 and cuda:all)"
 
-/* Ranges and struct_bytes; device_open.c. */
+/* Ranges; device_open.c. */
 hdl_status hdl__device_options_check(const hdl_device_options *options);
 
 /* One name taken apart. "auto" is none: what it stands for is known when it has been opened. */
@@ -29,7 +29,8 @@ hdl_status hdl__device_name_read(const char *name, hdl__device_name *out);
 
 /*
  * What hdl_translator_options.device holds: one name, "cuda:0,1", "cuda:0,cuda:1" or "cuda:all", which opens all that
- * there are and keeps those that work. HDL_EINVAL names what is wrong; whether a device is there shows when it is opened.
+ * there are and keeps those that work. `options` have the size that we know, or are NULL.
+ * HDL_EINVAL names what is wrong; whether a device is there shows when it is opened.
  */
 hdl_status hdl__device_set_read(const char *list, const hdl_device_options *options, hdl__device_set *out);
 

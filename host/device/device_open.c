@@ -2,6 +2,7 @@
 #include "device/device_state.h"
 
 #include "base/memory.h"
+#include "base/struct_args.h"
 #include "cpu/cpu_table.h"
 #include "device/counting.h"
 #include "device/device_names.h"
@@ -22,9 +23,6 @@ const hdl_backend_host hdl__host_services = {sizeof(hdl_backend_host), record_fa
 hdl_status hdl__device_options_check(const hdl_device_options *options)
 {
     hdl_status status = HDL_OK;
-    HDL_CHECK(options->struct_bytes == sizeof *options, HDL_EINVAL,
-              "device: options.struct_bytes = %zu, this library expects %zu (HDL_DEVICE_OPTIONS_INIT)",
-              options->struct_bytes, sizeof *options);
     HDL_CHECK((int)options->isa >= HDL_ISA_AUTO && options->isa <= HDL_ISA_AVX512, HDL_EINVAL,
               "device: options.isa = %d, allowed %d to %d", (int)options->isa, HDL_ISA_AUTO, HDL_ISA_AVX512);
     HDL_CHECK((int)options->products >= HDL_PRODUCTS_AUTO && options->products <= HDL_PRODUCTS_CUBLASLT, HDL_EINVAL,
@@ -76,9 +74,12 @@ hdl_status hdl_device_open(const char *name, const hdl_device_options *options, 
 {
     hdl_status status = HDL_OK;
     const hdl_device_options defaults = HDL_DEVICE_OPTIONS_INIT;
+    hdl_device_options whole;
     if (options == NULL) options = &defaults;
     HDL_CHECK(name != NULL, HDL_EINVAL, "device: name is NULL, allowed " HDL__DEVICE_NAMES);
     HDL_CHECK(device != NULL, HDL_EINVAL, "device: the pointer for the result is NULL");
+    options = hdl__struct_read("device: options", options, &defaults, &whole, sizeof whole);
+    if (options == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__device_options_check(options));
     if (strcmp(name, "auto") != 0) {
         HDL_TRY(open_named(name, options, device));

@@ -58,6 +58,8 @@ static inline bool hdl__device_unified(const hdl_device *device) { return device
 static inline bool hdl__device_lanes_share(const hdl_device *device) { return device->table->lanes_share != 0; }
 /* Rows of a step that the backend likes; 0: it has no say. */
 static inline int32_t hdl__device_usual_rows(const hdl_device *device) { return device->table->usual_rows; }
+/* Ops note the greatest magnitudes of rows (device.h, "row maxima"). */
+static inline bool hdl__device_row_maxima(const hdl_device *device) { return device->table->row_maxima != 0; }
 /* What the ops' headers call act, under a compute type that is not AUTO. */
 static inline hdl_dtype hdl__device_act_dtype(const hdl_device *device, hdl_compute compute)
 {

@@ -9,34 +9,9 @@ hdl_status hdl__door_offered(const hdl_device *device, const char *op, bool offe
     return hdl__fail(HDL_ENOSUPPORT, "%s: not offered by the %s backend", op, device->table->name);
 }
 
-static hdl_status check_struct(const char *op, const void *args, size_t args_bytes)
+hdl_status hdl__door_device(const hdl_device *device, const char *op)
 {
-    hdl_status status = HDL_OK;
-    HDL_CHECK(args != NULL, HDL_EINVAL, "%s: args is NULL", op);
-    const size_t *struct_bytes = args;
-    HDL_CHECK(*struct_bytes == args_bytes, HDL_EINVAL,
-              "%s: struct_bytes = %zu, this library expects %zu (set it with the _INIT macro)", op, *struct_bytes,
-              args_bytes);
-done:
-    return status;
-}
-
-hdl_status hdl__door_enter(const hdl_stream *stream, const char *op, const void *args, size_t args_bytes)
-{
-    hdl_status status = HDL_OK;
-    HDL_TRY(hdl__stream_usable(stream, op));
-    HDL_TRY(check_struct(op, args, args_bytes));
-done:
-    return status;
-}
-
-hdl_status hdl__door_enter_device(const hdl_device *device, const char *op, const void *args, size_t args_bytes)
-{
-    hdl_status status = HDL_OK;
-    HDL_CHECK(device != NULL, HDL_EINVAL, "%s: device is NULL", op);
-    HDL_TRY(check_struct(op, args, args_bytes));
-done:
-    return status;
+    return device != NULL ? HDL_OK : hdl__fail(HDL_EINVAL, "%s: device is NULL", op);
 }
 
 hdl_status hdl__door_range(const char *op, const char *name, int64_t value, int64_t least, int64_t most)
@@ -123,6 +98,24 @@ hdl_status hdl__door_same_or_apart(const char *op, const hdl__block *a, const hd
     if (a->data == b->data && a->stride == b->stride) return HDL_OK;
     if (!blocks_meet(a, b, M, element_bytes)) return HDL_OK;
     return hdl__fail(HDL_EINVAL, "%s: %s overlaps %s without being the same", op, a->name, b->name);
+}
+
+static hdl__block in_bytes(const hdl__block *block, size_t element_bytes)
+{
+    const int64_t element = (int64_t)element_bytes;
+    return (hdl__block){block->name, block->data, block->stride * element, block->width * element};
+}
+
+hdl_status hdl__door_row_maxima(const hdl_device *device, const char *op, const hdl__block *maxima,
+                                const hdl__block *rows, int32_t M, size_t element_bytes)
+{
+    hdl_status status = HDL_OK;
+    const hdl__block a = in_bytes(maxima, sizeof(float)), b = in_bytes(rows, element_bytes);
+    HDL_CHECK(maxima->data == NULL || device->table->row_maxima != 0, HDL_ENOSUPPORT,
+              "%s: %s is given, but the %s backend notes no row maxima", op, maxima->name, device->table->name);
+    HDL_TRY(hdl__door_apart(op, &a, &b, M, 1));
+done:
+    return status;
 }
 
 typedef struct need { unsigned bit; const char *name; const void *pointer; } need;

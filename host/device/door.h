@@ -4,10 +4,13 @@
  * A door is the one place where an op's arguments are checked: hdl_<op> looks at them once, says in words which
  * argument is wrong, what it found and what is allowed, and then calls the backend, which trusts it. Each check
  * returns HDL_OK or a failure whose detail begins with the op's name. What lies in device memory is not looked at.
+ * Arguments of an older or newer caller are completed first (base/struct_args.h): a backend gets structs of the size that
+ * this library knows, which last no longer than the call.
  */
 #ifndef HEDDLE_HOST_DOOR_H
 #define HEDDLE_HOST_DOOR_H
 
+#include "base/struct_args.h"
 #include "device/device_state.h"
 
 /* Widest rows for which an op was built; a larger value is a mistake, not a model. */
@@ -16,12 +19,9 @@
 #define HDL__MOST_HEAD 256
 #define HDL__HEAD_STEP 4
 
-/* The stream is usable, args is there and has the size that this library knows. `args` points to a struct that begins
- * with struct_bytes. */
-hdl_status hdl__door_enter(const hdl_stream *stream, const char *op, const void *args, size_t args_bytes);
+/* HDL_EINVAL: device is NULL. */
+hdl_status hdl__door_device(const hdl_device *device, const char *op);
 hdl_status hdl__door_offered(const hdl_device *device, const char *op, bool offered);
-/* For doors that take a device and a struct. */
-hdl_status hdl__door_enter_device(const hdl_device *device, const char *op, const void *args, size_t args_bytes);
 
 /* HDL_EINVAL: a value outside [least, most], a pointer that is NULL, a value that is not finite. */
 hdl_status hdl__door_range(const char *op, const char *name, int64_t value, int64_t least, int64_t most);
@@ -45,6 +45,10 @@ hdl_status hdl__door_apart(const char *op, const hdl__block *a, const hdl__block
 /* The same for blocks of which only one and the same may be given twice: equal is fine, shifted is not. */
 hdl_status hdl__door_same_or_apart(const char *op, const hdl__block *a, const hdl__block *b, int32_t M,
                                    size_t element_bytes);
+
+/* Row maxima, f32 [M], of `rows`: HDL_ENOSUPPORT on a device that notes none (device.h), HDL_EINVAL when they overlap. NULL is fine. */
+hdl_status hdl__door_row_maxima(const hdl_device *device, const char *op, const hdl__block *maxima,
+                                const hdl__block *rows, int32_t M, size_t element_bytes);
 
 /* What an op reads of slots and rows, beyond options, state, count and slot, which all read. */
 enum {

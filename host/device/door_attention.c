@@ -20,7 +20,6 @@ done:
 static hdl_status check_pool(const hdl_device *device, const char *op, const hdl_kv_pool_desc *desc, const void *result)
 {
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter_device(device, op, desc, sizeof *desc));
     const hdl_backend *table = device->table;
     HDL_TRY(hdl__door_offered(
         device, op, table->kv_pool_open != NULL && table->kv_pool_bytes != NULL && table->kv_pool_close != NULL));
@@ -36,8 +35,14 @@ done:
 
 hdl_status hdl_kv_pool_bytes(const hdl_device *device, const hdl_kv_pool_desc *desc, size_t *bytes)
 {
+    const char *op = "kv_pool";
     hdl_status status = HDL_OK;
-    HDL_TRY(check_pool(device, "kv_pool", desc, bytes));
+    static const hdl_kv_pool_desc defaults = HDL_KV_POOL_DESC_INIT;
+    hdl_kv_pool_desc whole;
+    HDL_TRY(hdl__door_device(device, op));
+    desc = hdl__struct_read(op, desc, &defaults, &whole, sizeof whole);
+    if (desc == NULL) return HDL_EINVAL;
+    HDL_TRY(check_pool(device, op, desc, bytes));
     *bytes = device->table->kv_pool_bytes(desc);
 done:
     return status;
@@ -45,8 +50,14 @@ done:
 
 hdl_status hdl_kv_pool_open(hdl_device *device, const hdl_kv_pool_desc *desc, hdl_kv_pool **pool)
 {
+    const char *op = "kv_pool";
     hdl_status status = HDL_OK;
-    HDL_TRY(check_pool(device, "kv_pool", desc, pool));
+    static const hdl_kv_pool_desc defaults = HDL_KV_POOL_DESC_INIT;
+    hdl_kv_pool_desc whole;
+    HDL_TRY(hdl__door_device(device, op));
+    desc = hdl__struct_read(op, desc, &defaults, &whole, sizeof whole);
+    if (desc == NULL) return HDL_EINVAL;
+    HDL_TRY(check_pool(device, op, desc, pool));
     HDL_TRY(device->table->kv_pool_open(device->inner, desc, pool));
 done:
     return status;
@@ -112,7 +123,11 @@ hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
 {
     const char *op = "attention";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_attention_args defaults = HDL_ATTENTION_ARGS_INIT;
+    hdl_attention_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->attention != NULL));
     HDL_TRY(check_attention_sizes(op, args));
     HDL_TRY(hdl__door_act_dtype(stream->device, op, args->act_dtype));
@@ -123,7 +138,9 @@ hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
     HDL_TRY(hdl__door_stride(op, "ldq", args->ldq, "H * D", E));
     HDL_TRY(hdl__door_stride(op, "ldo", args->ldo, "H * D", E));
     const hdl__block q = {"q", args->q, args->ldq, E}, out = {"out", args->out, args->ldo, E};
+    const hdl__block out_max = {"out_max", args->out_max, 1, 1};
     HDL_TRY(hdl__door_same_or_apart(op, &out, &q, args->M, hdl_dtype_bytes(args->act_dtype)));
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &out_max, &out, args->M, hdl_dtype_bytes(args->act_dtype)));
     HDL_TRY(args->keys == HDL_KEYS_PACKED ? check_packed_keys(op, args) : check_paged_keys(op, args));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->attention(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, kind_of(args->keys), args->M, 0, 0}));
@@ -135,7 +152,11 @@ hdl_status hdl_cache_append(hdl_stream *stream, const hdl_cache_append_args *arg
 {
     const char *op = "cache_append";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_cache_append_args defaults = HDL_CACHE_APPEND_ARGS_INIT;
+    hdl_cache_append_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->cache_append != NULL));
     HDL_TRY(hdl__door_range(op, "keys", (int32_t)args->keys, HDL_KEYS_SELF_PAGES, HDL_KEYS_SOURCE_PAGES));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));

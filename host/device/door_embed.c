@@ -6,7 +6,7 @@ hdl_status hdl_embedding_open(hdl_device *device, const hdl_pack_part *part, int
 {
     const char *op = "embedding";
     hdl_status status = HDL_OK;
-    HDL_CHECK(device != NULL, HDL_EINVAL, "%s: device is NULL", op);
+    HDL_TRY(hdl__door_device(device, op));
     const hdl_backend *table = device->table;
     HDL_TRY(hdl__door_offered(device, op, table->embedding_open != NULL && table->embedding_close != NULL));
     HDL_TRY(hdl__door_pointer(op, "part", part));
@@ -22,7 +22,7 @@ hdl_status hdl_embedding_of_weight(hdl_device *device, const hdl_weight *weight,
 {
     const char *op = "embedding of a weight";
     hdl_status status = HDL_OK;
-    HDL_CHECK(device != NULL, HDL_EINVAL, "%s: device is NULL", op);
+    HDL_TRY(hdl__door_device(device, op));
     const hdl_backend *table = device->table;
     HDL_TRY(hdl__door_offered(device, op, table->embedding_of != NULL && table->embedding_close != NULL));
     HDL_TRY(hdl__door_pointer(op, "weight", weight));
@@ -38,11 +38,31 @@ void hdl_embedding_close(hdl_device *device, hdl_embedding *embedding)
     if (device != NULL && embedding != NULL) device->table->embedding_close(embedding);
 }
 
+/* y_max, and zero, which is a block of other ops' maxima. */
+static hdl_status check_maxima(const hdl_device *device, const char *op, const hdl_embed_args *args)
+{
+    hdl_status status = HDL_OK;
+    const size_t element = hdl_dtype_bytes(args->act_dtype);
+    const int64_t size = (int64_t)args->M * args->E;
+    const hdl__block y = {"y", args->y, size, size}, y_max = {"y_max", args->y_max, args->M, args->M};
+    const hdl__block zero = {"zero", args->zero, args->n_zero, args->n_zero};
+    HDL_TRY(hdl__door_row_maxima(device, op, &y_max, &y, 1, element));
+    HDL_TRY(hdl__door_range(op, "n_zero", args->n_zero, 0, args->zero != NULL ? INT32_MAX : 0));
+    HDL_TRY(hdl__door_row_maxima(device, op, &zero, &y, 1, element));
+    HDL_TRY(hdl__door_apart(op, &zero, &y_max, 1, sizeof(float)));
+done:
+    return status;
+}
+
 hdl_status hdl_embed(hdl_stream *stream, const hdl_embed_args *args)
 {
     const char *op = "embed";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_embed_args defaults = HDL_EMBED_ARGS_INIT;
+    hdl_embed_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->embed != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "E", args->E, 1, HDL__MOST_WIDTH));
@@ -60,6 +80,7 @@ hdl_status hdl_embed(hdl_stream *stream, const hdl_embed_args *args)
         HDL_TRY(hdl__door_pointer(op, "ids", args->ids));
         if (args->positions != NULL) HDL_TRY(hdl__door_pointer(op, "pos", args->pos));
     }
+    HDL_TRY(check_maxima(stream->device, op, args));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->embed(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->E, 0}));
 done:

@@ -6,7 +6,11 @@ hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
 {
     const char *op = "gemm";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_gemm_args defaults = HDL_GEMM_ARGS_INIT;
+    hdl_gemm_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->gemm != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "N", args->N, 1, INT32_MAX));
@@ -27,6 +31,9 @@ hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
     /* with a row list x has rows that M does not tell; its first is all that is known */
     HDL_TRY(hdl__door_apart(op, &y, &x, args->rows == NULL ? args->M : 1, element));
     HDL_TRY(hdl__door_same_or_apart(op, &y, &residual, args->M, element));
+    const hdl__block y_max = {"y_max", args->y_max, 1, 1};
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &y, args->M, element));
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &x, args->rows == NULL ? args->M : 1, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->gemm(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->N, args->K}));
 done:

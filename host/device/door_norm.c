@@ -6,7 +6,11 @@ hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
 {
     const char *op = "norm";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_norm_args defaults = HDL_NORM_ARGS_INIT;
+    hdl_norm_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->norm != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "E", args->E, 1, HDL__MOST_WIDTH));
@@ -27,6 +31,8 @@ hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
     HDL_TRY(hdl__door_same_or_apart(op, &sum, &x, args->M, element));
     HDL_TRY(hdl__door_same_or_apart(op, &sum, &residual, args->M, element));
     HDL_TRY(hdl__door_apart(op, &sum, &y, args->M, element));
+    const hdl__block y_max = {"y_max", args->y_max, 1, 1};
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &y, args->M, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->norm(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->E, 0}));
 done:

@@ -6,7 +6,11 @@ hdl_status hdl_quantise_rows(hdl_stream *stream, const hdl_quantise_rows_args *a
 {
     const char *op = "quantise_rows";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_quantise_rows_args defaults = HDL_QUANTISE_ROWS_ARGS_INIT;
+    hdl_quantise_rows_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->quantise_rows != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "K", args->K, 1, INT32_MAX));

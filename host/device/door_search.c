@@ -26,7 +26,11 @@ hdl_status hdl_logit_edits(hdl_stream *stream, const hdl_logit_edits_args *args)
 {
     const char *op = "logit_edits";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_logit_edits_args defaults = HDL_LOGIT_EDITS_ARGS_INIT;
+    hdl_logit_edits_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->logit_edits != NULL));
     HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
     if (args->R == 0) goto done;
@@ -43,7 +47,11 @@ hdl_status hdl_logit_reduce(hdl_stream *stream, const hdl_logit_reduce_args *arg
 {
     const char *op = "logit_reduce";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_logit_reduce_args defaults = HDL_LOGIT_REDUCE_ARGS_INIT;
+    hdl_logit_reduce_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->logit_reduce != NULL));
     HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "V", args->V, 1, INT32_MAX));
@@ -66,7 +74,11 @@ hdl_status hdl_beam_step(hdl_stream *stream, const hdl_beam_step_args *args)
 {
     const char *op = "beam_step";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_beam_step_args defaults = HDL_BEAM_STEP_ARGS_INIT;
+    hdl_beam_step_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->beam_step != NULL));
     HDL_TRY(hdl__door_range(op, "R", args->R, 0, INT32_MAX));
     if (args->R == 0) goto done;
@@ -84,7 +96,11 @@ hdl_status hdl_token_logprobs(hdl_stream *stream, const hdl_token_logprobs_args 
 {
     const char *op = "token_logprobs";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_token_logprobs_args defaults = HDL_TOKEN_LOGPROBS_ARGS_INIT;
+    hdl_token_logprobs_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->token_logprobs != NULL));
     HDL_TRY(hdl__door_range(op, "M", args->M, 0, INT32_MAX));
     HDL_TRY(hdl__door_range(op, "V", args->V, 1, INT32_MAX));
@@ -106,7 +122,11 @@ hdl_status hdl_scatter_words(hdl_stream *stream, const hdl_scatter_words_args *a
 {
     const char *op = "scatter_words";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_scatter_words_args defaults = HDL_SCATTER_WORDS_ARGS_INIT;
+    hdl_scatter_words_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->scatter_words != NULL));
     HDL_TRY(hdl__door_range(op, "n", args->n, 0, INT32_MAX));
     if (args->n == 0) goto done;

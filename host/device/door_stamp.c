@@ -6,7 +6,11 @@ hdl_status hdl_stamp(hdl_stream *stream, const hdl_stamp_args *args)
 {
     const char *op = "stamp";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter(stream, op, args, sizeof *args));
+    static const hdl_stamp_args defaults = HDL_STAMP_ARGS_INIT;
+    hdl_stamp_args whole;
+    HDL_TRY(hdl__stream_usable(stream, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__door_offered(stream->device, op, stream->device->table->stamp != NULL));
     HDL_TRY(hdl__door_pointer(op, "to", args->to));
     HDL_TRY(hdl__door_range(op, "stride", args->stride, 1, INT32_MAX));

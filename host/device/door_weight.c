@@ -5,7 +5,11 @@ hdl_status hdl_weight_pack(hdl_device *device, const hdl_pack_args *args, hdl_we
 {
     const char *op = "pack";
     hdl_status status = HDL_OK;
-    HDL_TRY(hdl__door_enter_device(device, op, args, sizeof *args));
+    static const hdl_pack_args defaults = HDL_PACK_ARGS_INIT;
+    hdl_pack_args whole;
+    HDL_TRY(hdl__door_device(device, op));
+    args = hdl__struct_read(op, args, &defaults, &whole, sizeof whole);
+    if (args == NULL) return HDL_EINVAL;
     const hdl_backend *table = device->table;
     HDL_TRY(hdl__door_offered(device, op,
                               table->pack != NULL && table->weight_close != NULL && table->weight_bytes != NULL));

@@ -2,6 +2,7 @@
 #include "device/device_state.h"
 
 #include "base/memory.h"
+#include "base/struct_args.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -118,11 +119,12 @@ done:
 hdl_status hdl_stream_reserve(hdl_stream *stream, const hdl_stream_limits *limits)
 {
     hdl_status status = HDL_OK;
+    static const hdl_stream_limits defaults = HDL_STREAM_LIMITS_INIT;
+    hdl_stream_limits whole;
     HDL_TRY(hdl__stream_idle(stream, "reserve"));
     HDL_CHECK(limits != NULL, HDL_EINVAL, "reserve: limits is NULL");
-    HDL_CHECK(limits->struct_bytes == sizeof *limits, HDL_EINVAL,
-              "reserve: limits.struct_bytes = %zu, this library expects %zu (HDL_STREAM_LIMITS_INIT)",
-              limits->struct_bytes, sizeof *limits);
+    limits = hdl__struct_read("reserve: limits", limits, &defaults, &whole, sizeof whole);
+    if (limits == NULL) return HDL_EINVAL;
     const struct { const char *name; int32_t value;
     } fields[] = {
         {"M", limits->M},   {"K", limits->K}, {"N", limits->N}, {"V", limits->V},

@@ -127,12 +127,7 @@ hdl_status hdl__checkpoint_find_assets(hdl__checkpoint *checkpoint, const hdl__s
                                        const hdl_model_options *options)
 {
     hdl_status status = HDL_OK;
-    hdl_model_options known = HDL_MODEL_OPTIONS_INIT;
-    if (options != NULL) {
-        HDL_CHECK(options->struct_bytes >= sizeof options->struct_bytes, HDL_EINVAL,
-                  "model options: struct_bytes is %zu; use HDL_MODEL_OPTIONS_INIT", options->struct_bytes);
-        memcpy(&known, options, options->struct_bytes < sizeof known ? options->struct_bytes : sizeof known);
-    }
+    const hdl_model_options defaults = HDL_MODEL_OPTIONS_INIT, known = options != NULL ? *options : defaults;
     if (!known.tokens_only) HDL_TRY(open_options(checkpoint, source, &known));
     if (known.vocab_map != NULL)
         HDL_TRY(open_option(checkpoint, source, HDL__ASSET_VOCAB_MAP, known.vocab_map));

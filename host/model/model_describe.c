@@ -1,7 +1,6 @@
 /* model_describe.c - what a model is: dimensions, vocabularies, defaults; and saving it. */
+#include "base/struct_args.h"
 #include "model/model_state.h"
-
-#include <string.h>
 
 static const char *describe_activation(hdl_activation act)
 {
@@ -25,15 +24,13 @@ static const char *describe_positions(hdl__position_kind kind)
     return "?";
 }
 
-/* Copies what the caller's struct has room for, so that older and newer callers both work. */
 hdl_status hdl_model_describe(const hdl_model *model, hdl_model_info *info)
 {
     if (model == NULL || info == NULL)
         return hdl__fail(HDL_EINVAL, "hdl_model_describe: %s is NULL", model == NULL ? "model" : "info");
     const hdl__config *c = &model->checkpoint.config;
-    const size_t room = info->struct_bytes;
     const hdl_model_info all = {
-        .struct_bytes = room,
+        .struct_bytes = sizeof all,
         .format = c->format,
         .weights_dtype = model->weights_dtype,
         .encoder_layers = c->encoder.n_layers,
@@ -59,10 +56,9 @@ hdl_status hdl_model_describe(const hdl_model *model, hdl_model_info *info)
         .tokenizer = hdl_tokenizer_kind(model->source),
         .has_vocab_map = model->vocab_map != NULL,
     };
-    if (room < sizeof all.struct_bytes)
-        return hdl__fail(HDL_EINVAL, "hdl_model_describe: struct_bytes = %zu; use HDL_MODEL_INFO_INIT", room);
-    memcpy(info, &all, room < sizeof all ? room : sizeof all);
-    return HDL_OK;
+    const hdl_status status = hdl__struct_room("hdl_model_describe: info", info);
+    if (status == HDL_OK) hdl__struct_write(info, &all, sizeof all);
+    return status;
 }
 
 int hdl_model_default(const hdl_model *model, int i, const char **name, const char **value, const char **file)

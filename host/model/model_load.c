@@ -1,4 +1,5 @@
 /* model_load.c - hdl_model: load from a path or from memory, close. */
+#include "base/struct_args.h"
 #include "model/model_state.h"
 
 #include <string.h>
@@ -108,12 +109,12 @@ static hdl_status load_with(const char *path, const hdl_memory_file *files, size
                             const hdl_model_options *options, hdl_model **out)
 {
     hdl_status status = HDL_OK;
-    hdl_model_options defaults = HDL_MODEL_OPTIONS_INIT;
+    const hdl_model_options defaults = HDL_MODEL_OPTIONS_INIT;
+    hdl_model_options whole;
     hdl_model *model = NULL;
     if (options == NULL) options = &defaults;
-    HDL_CHECK(options->struct_bytes >= sizeof defaults, HDL_EINVAL,
-              "hdl_model_options: struct_bytes = %zu, expected %zu; use HDL_MODEL_OPTIONS_INIT",
-              options->struct_bytes, sizeof defaults);
+    options = hdl__struct_read("hdl_model_options", options, &defaults, &whole, sizeof whole);
+    if (options == NULL) return HDL_EINVAL;
     model = hdl__calloc(1, sizeof *model);
     HDL_CHECK(model != NULL, HDL_ENOMEM, "no memory for a model");
     pthread_mutex_init(&model->mutex, NULL);

@@ -23,23 +23,47 @@ static pass begin_pass(hdl_stream *stream, const hdl__network *network, const hd
                   config->attention_scale != 0.0f ? config->attention_scale : 1.0f / sqrtf(D), network->act};
 }
 
+/*
+ * Hidden rows with the greatest magnitude of each (device.h, "row maxima"): who writes the rows notes it, the product that reads them
+ * takes it. max is NULL where nobody has noted it, or nobody asks.
+ */
+typedef struct rows { void *data; float *max; } rows;
+
+static rows with_max(const pass *p, void *data, int32_t row)
+{
+    float *maxima = p->hidden->maxima;
+    return (rows){data, maxima != NULL ? maxima + (size_t)row * (size_t)p->M : NULL};
+}
+
+static rows without_max(void *data) { return (rows){data, NULL}; }
+static rows rows_x(const pass *p) { return with_max(p, p->hidden->x, HDL__MAX_X); }
+static rows rows_y(const pass *p) { return with_max(p, p->hidden->y, HDL__MAX_Y); }
+
+/* What a layer raises: HDL__MAX_SELF, _CROSS or _WIDE. */
+static rows raised_rows(const pass *p, void *data, int32_t layer, int32_t which)
+{
+    return with_max(p, data, HDL__N_MAX_SET + layer * HDL__N_MAX_RAISED + which);
+}
+
 /* Column `column` of the first of some hidden rows. */
 static const void *column_of(const pass *p, const void *rows, int64_t column)
 {
     return (const uint8_t *)rows + (size_t)column * hdl_dtype_bytes(p->act);
 }
 
-static hdl_status multiply(const pass *p, const hdl__linear *l, const void *x, int64_t ldx, const void *residual,
-                           hdl_activation act, void *y)
+static hdl_status multiply(const pass *p, const hdl__linear *l, rows x, int64_t ldx, const void *residual,
+                           hdl_activation act, rows y)
 {
     hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
-    a.x = x;
+    a.x = x.data;
+    a.x_max = x.max;
     a.ldx = ldx;
     a.w = l->w;
     a.bias = l->bias;
     a.residual = residual;
     a.ldr = l->N;
-    a.y = y;
+    a.y = y.data;
+    a.y_max = y.max;
     a.ldy = l->N;
     a.count = p->count;
     a.M = p->M;
@@ -50,14 +74,15 @@ static hdl_status multiply(const pass *p, const hdl__linear *l, const void *x, i
     return hdl_gemm(p->stream, &a);
 }
 
-static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const void *x, const void *residual, void *y)
+static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const void *x, const void *residual, rows y)
 {
     hdl_norm_args a = HDL_NORM_ARGS_INIT;
     a.x = x;
     a.residual = residual;
     a.gamma = n->gamma;
     a.beta = n->beta;
-    a.y = y;
+    a.y = y.data;
+    a.y_max = y.max;
     a.count = p->count;
     a.M = p->M;
     a.E = p->config->E;
@@ -68,31 +93,32 @@ static hdl_status normalise(const pass *p, const hdl__norm_weights *n, const voi
 }
 
 /* Input of a sublayer: the residual stream itself, or normalised (pre-norm). */
-static hdl_status enter(const pass *p, const hdl__norm_weights *n, const void **input)
+static hdl_status enter(const pass *p, const hdl__norm_weights *n, rows *input)
 {
-    *input = p->config->pre_norm ? p->hidden->y : p->hidden->x;
-    return p->config->pre_norm ? normalise(p, n, p->hidden->x, NULL, p->hidden->y) : HDL_OK;
+    *input = p->config->pre_norm ? rows_y(p) : rows_x(p);
+    return p->config->pre_norm ? normalise(p, n, p->hidden->x, NULL, *input) : HDL_OK;
 }
 
-/* Output of a sublayer: x + W u (pre-norm), or norm(x + W u) (post-norm). */
-static hdl_status leave(const pass *p, const hdl__norm_weights *n, const hdl__linear *l, const void *u, int64_t ldu)
+/* Output of a sublayer: x + W u (pre-norm), or norm(x + W u) (post-norm). What the product writes, only norms read. */
+static hdl_status leave(const pass *p, const hdl__norm_weights *n, const hdl__linear *l, rows u, int64_t ldu)
 {
     hdl_status status = HDL_OK;
     hdl__hidden *h = p->hidden;
-    if (p->config->pre_norm) return multiply(p, l, u, ldu, h->x, HDL_ACT_NONE, h->x);
-    HDL_TRY(multiply(p, l, u, ldu, NULL, HDL_ACT_NONE, h->y));
-    HDL_TRY(normalise(p, n, h->y, h->x, h->x));
+    if (p->config->pre_norm) return multiply(p, l, u, ldu, h->x, HDL_ACT_NONE, without_max(h->x));
+    HDL_TRY(multiply(p, l, u, ldu, NULL, HDL_ACT_NONE, without_max(h->y)));
+    HDL_TRY(normalise(p, n, h->y, h->x, rows_x(p)));
 done:
     return status;
 }
 
-static hdl_attention_args attention_of(const pass *p, hdl_key_source keys, const void *q, int64_t ldq)
+static hdl_attention_args attention_of(const pass *p, hdl_key_source keys, const void *q, int64_t ldq, rows out)
 {
     hdl_attention_args a = HDL_ATTENTION_ARGS_INIT;
     a.keys = keys;
     a.q = q;
     a.ldq = ldq;
-    a.out = p->hidden->context;
+    a.out = out.data;
+    a.out_max = out.max;
     a.ldo = p->config->E;
     a.M = p->M;
     a.H = p->config->H;
@@ -113,20 +139,23 @@ static void add_probe(const pass *p, int32_t layer, bool cross, hdl_attention_ar
     a->probs_heads = probe->n_heads;
 }
 
-static hdl_status feed_forward(const pass *p, const hdl__layer *l)
+static hdl_status feed_forward(const pass *p, const hdl__layer *l, int32_t layer)
 {
     hdl_status status = HDL_OK;
-    const void *input;
-    void *wide = p->hidden->wide;
+    rows input;
+    const rows wide = raised_rows(p, p->hidden->wide, layer, HDL__MAX_WIDE);
     const int32_t F = p->config->F;
     HDL_TRY(enter(p, &l->ffn_norm, &input));
-    HDL_TRY(multiply(p, &l->up, input, p->config->E, NULL, l->glu ? HDL_ACT_NONE : p->config->activation, wide));
-    if (l->glu) {
+    if (!l->glu) {
+        HDL_TRY(multiply(p, &l->up, input, p->config->E, NULL, p->config->activation, wide));
+    } else {
         hdl_glu_args a = HDL_GLU_ARGS_INIT;
-        a.up = wide;
-        a.gate = column_of(p, wide, F);
+        HDL_TRY(multiply(p, &l->up, input, p->config->E, NULL, HDL_ACT_NONE, without_max(wide.data)));
+        a.up = wide.data;
+        a.gate = column_of(p, wide.data, F);
         a.ldu = a.ldg = a.ldy = l->up.N;
-        a.y = wide;
+        a.y = wide.data;
+        a.y_max = wide.max;
         a.count = p->count;
         a.M = p->M;
         a.F = F;
@@ -139,6 +168,7 @@ done:
     return status;
 }
 
+/* Also clears what the layers raise. */
 static hdl_status embed(const pass *p, const hdl__stack *stack, const int32_t *ids, const int32_t *pos,
                         const hdl_slots *slots, const hdl_rows *rows)
 {
@@ -150,7 +180,10 @@ static hdl_status embed(const pass *p, const hdl__stack *stack, const int32_t *i
     a.pos = pos;
     a.slots = slots;
     a.rows = rows;
-    a.y = p->hidden->x;
+    a.y = rows_x(p).data;
+    a.y_max = rows_x(p).max;
+    a.zero = raised_rows(p, NULL, 0, HDL__MAX_SELF).max;
+    a.n_zero = a.zero != NULL ? p->config->n_layers * HDL__N_MAX_RAISED * p->M : 0;
     a.M = p->M;
     a.E = p->config->E;
     a.scale = p->config->embed_scale;
@@ -160,18 +193,19 @@ static hdl_status embed(const pass *p, const hdl__stack *stack, const int32_t *i
 
 static hdl_status normalise_in_place(const pass *p, const hdl__norm_weights *n)
 {
-    return n->gamma != NULL ? normalise(p, n, p->hidden->x, NULL, p->hidden->x) : HDL_OK;
+    return n->gamma != NULL ? normalise(p, n, p->hidden->x, NULL, rows_x(p)) : HDL_OK;
 }
 
 static hdl_status encoder_attention(const pass *p, const hdl__layer *l, int32_t layer, const hdl__source_batch *batch)
 {
     hdl_status status = HDL_OK;
-    const void *input;
+    rows input;
     void *qkv = p->hidden->wide;
+    const rows context = raised_rows(p, p->hidden->context, layer, HDL__MAX_SELF);
     const int32_t E = p->config->E;
     HDL_TRY(enter(p, &l->self_norm, &input));
-    HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, qkv));
-    hdl_attention_args a = attention_of(p, HDL_KEYS_PACKED, qkv, 3 * (int64_t)E);
+    HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, without_max(qkv)));
+    hdl_attention_args a = attention_of(p, HDL_KEYS_PACKED, qkv, 3 * (int64_t)E, context);
     a.k = column_of(p, qkv, E);
     a.v = column_of(p, qkv, 2 * (int64_t)E);
     a.ldkv = 3 * (int64_t)E;
@@ -179,7 +213,7 @@ static hdl_status encoder_attention(const pass *p, const hdl__layer *l, int32_t 
     a.n_seq = batch->n;
     add_probe(p, layer, false, &a);
     HDL_TRY(hdl_attention(p->stream, &a));
-    HDL_TRY(leave(p, &l->self_norm, &l->self_out, p->hidden->context, E));
+    HDL_TRY(leave(p, &l->self_norm, &l->self_out, context, E));
 done:
     return status;
 }
@@ -194,7 +228,7 @@ hdl_status hdl__encode(hdl_stream *stream, const hdl__network *network, const hd
     HDL_TRY(normalise_in_place(&p, &stack->embed_norm));
     for (int32_t i = 0; i < stack->config.n_layers; i++) {
         HDL_TRY(encoder_attention(&p, &stack->layers[i], i, batch));
-        HDL_TRY(feed_forward(&p, &stack->layers[i]));
+        HDL_TRY(feed_forward(&p, &stack->layers[i], i));
     }
     HDL_TRY(normalise_in_place(&p, &stack->final_norm));
 done:
@@ -220,15 +254,22 @@ static hdl_status append(const pass *p, const hdl__decode_place *place, hdl_key_
     return hdl_cache_append(p->stream, &a);
 }
 
+/* Whether x left the stack by an op that notes maxima: pre-norm layers end in a product. */
+static bool notes_result(const hdl__stack *stack)
+{
+    return stack->final_norm.gamma != NULL || !stack->config.pre_norm;
+}
+
 hdl_status hdl__write_source(hdl_stream *stream, const hdl__network *network, const hdl__decode_place *place,
                              hdl__hidden *hidden)
 {
     hdl_status status = HDL_OK;
     const hdl__stack *stack = &network->decoder;
     const pass p = begin_pass(stream, network, &stack->config, hidden, NULL, place->R, NULL);
+    const rows encoded = notes_result(&network->encoder) ? rows_x(&p) : without_max(hidden->x), wide = without_max(hidden->wide);
     const int64_t E = stack->config.E;
     for (int32_t i = 0; i < stack->config.n_layers; i++) {
-        HDL_TRY(multiply(&p, &stack->layers[i].cross_kv, hidden->x, E, NULL, HDL_ACT_NONE, hidden->wide));
+        HDL_TRY(multiply(&p, &stack->layers[i].cross_kv, encoded, E, NULL, HDL_ACT_NONE, wide));
         HDL_TRY(append(&p, place, HDL_KEYS_SOURCE_PAGES, i, hidden->wide, column_of(&p, hidden->wide, E), 2 * E));
     }
 done:
@@ -238,20 +279,21 @@ done:
 static hdl_status decoder_self(const pass *p, const hdl__layer *l, int32_t layer, const hdl__decode_place *place)
 {
     hdl_status status = HDL_OK;
-    const void *input;
+    rows input;
     void *qkv = p->hidden->wide;
+    const rows context = raised_rows(p, p->hidden->context, layer, HDL__MAX_SELF);
     const int64_t E = p->config->E;
     HDL_TRY(enter(p, &l->self_norm, &input));
-    HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, qkv));
+    HDL_TRY(multiply(p, &l->qkv, input, E, NULL, HDL_ACT_NONE, without_max(qkv)));
     HDL_TRY(append(p, place, HDL_KEYS_SELF_PAGES, layer, column_of(p, qkv, E), column_of(p, qkv, 2 * E), 3 * E));
-    hdl_attention_args a = attention_of(p, HDL_KEYS_SELF_PAGES, qkv, 3 * E);
+    hdl_attention_args a = attention_of(p, HDL_KEYS_SELF_PAGES, qkv, 3 * E, context);
     a.pool = place->pool;
     a.layer = layer;
     a.slots = place->slots;
     a.rows = place->rows;
     add_probe(p, layer, false, &a);
     HDL_TRY(hdl_attention(p->stream, &a));
-    HDL_TRY(leave(p, &l->self_norm, &l->self_out, p->hidden->context, E));
+    HDL_TRY(leave(p, &l->self_norm, &l->self_out, context, E));
 done:
     return status;
 }
@@ -264,11 +306,12 @@ static hdl_status decoder_cross(const pass *p, const hdl__network *network, int3
     const hdl__layer *l = &network->decoder.layers[layer];
     const int32_t E = p->config->E, last = p->config->n_layers - 1;
     const int32_t aligned = c->alignment_layer < 0 ? last : c->alignment_layer;
-    const void *input;
+    rows input;
     void *q = p->hidden->wide;
+    const rows context = raised_rows(p, p->hidden->context, layer, HDL__MAX_CROSS);
     HDL_TRY(enter(p, &l->cross_norm, &input));
-    HDL_TRY(multiply(p, &l->cross_q, input, E, NULL, HDL_ACT_NONE, q));
-    hdl_attention_args a = attention_of(p, HDL_KEYS_SOURCE_PAGES, q, E);
+    HDL_TRY(multiply(p, &l->cross_q, input, E, NULL, HDL_ACT_NONE, without_max(q)));
+    hdl_attention_args a = attention_of(p, HDL_KEYS_SOURCE_PAGES, q, E, context);
     a.pool = place->pool;
     a.layer = layer;
     a.slots = place->slots;
@@ -279,7 +322,7 @@ static hdl_status decoder_cross(const pass *p, const hdl__network *network, int3
     }
     add_probe(p, layer, true, &a);
     HDL_TRY(hdl_attention(p->stream, &a));
-    HDL_TRY(leave(p, &l->cross_norm, &l->cross_out, p->hidden->context, E));
+    HDL_TRY(leave(p, &l->cross_norm, &l->cross_out, context, E));
 done:
     return status;
 }
@@ -298,53 +341,9 @@ hdl_status hdl__decode(hdl_stream *stream, const hdl__network *network, const hd
     for (int32_t i = 0; i < stack->config.n_layers; i++) {
         HDL_TRY(decoder_self(&p, &stack->layers[i], i, place));
         HDL_TRY(decoder_cross(&p, network, i, place, keep_alignment));
-        HDL_TRY(feed_forward(&p, &stack->layers[i]));
+        HDL_TRY(feed_forward(&p, &stack->layers[i], i));
     }
     HDL_TRY(normalise_in_place(&p, &stack->final_norm));
 done:
     return status;
-}
-
-/* Columns of x, y and context, and of the widest intermediate (2F: room for a gate), over both stacks. */
-static void measure_widths(const hdl__network *network, int64_t *E, int64_t *wide)
-{
-    const hdl__stack_config *stacks[] = {&network->encoder.config, &network->decoder.config};
-    *E = *wide = 0;
-    for (int i = 0; i < 2; i++) {
-        const int64_t e = stacks[i]->E, f = 2 * (int64_t)stacks[i]->F;
-        if (e > *E) *E = e;
-        if (3 * e > *wide) *wide = 3 * e;
-        if (f > *wide) *wide = f;
-    }
-}
-
-size_t hdl__hidden_bytes(const hdl__network *network, int32_t rows)
-{
-    int64_t E, wide;
-    measure_widths(network, &E, &wide);
-    return (size_t)rows * (size_t)(3 * E + wide) * hdl_dtype_bytes(network->act);
-}
-
-hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidden *out)
-{
-    hdl_status status = HDL_OK;
-    int64_t E, wide;
-    hdl__hidden h = {.rows = rows, .bytes = hdl__hidden_bytes(network, rows)};
-    measure_widths(network, &E, &wide);
-    HDL_TRY(hdl_device_alloc(network->device, h.bytes, &h.block));
-    const size_t part = (size_t)rows * (size_t)E * hdl_dtype_bytes(network->act);
-    uint8_t *const at = h.block;
-    h.x = at;
-    h.y = at + part;
-    h.context = at + 2 * part;
-    h.wide = at + 3 * part;
-    *out = h;
-done:
-    return status;
-}
-
-void hdl__hidden_close(const hdl__network *network, hdl__hidden *hidden)
-{
-    hdl_device_free(network->device, hidden->block, hidden->bytes);
-    *hidden = (hdl__hidden){0};
 }

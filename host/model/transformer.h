@@ -6,22 +6,7 @@
 #ifndef HEDDLE_HOST_TRANSFORMER_H
 #define HEDDLE_HOST_TRANSFORMER_H
 
-#include "model/network.h"
-
-/* Hidden rows of a pass, in device memory, of the network's act dtype; sized for `rows` rows of the network. */
-typedef struct hdl__hidden {
-    void   *x;          /* act [rows, E] the residual stream; the result of a pass */
-    void   *y;          /* act [rows, E] normalised input of a sublayer, output of a projection */
-    void   *wide;       /* act [rows, max(3E, F, 2F)] query, key, value; inner feed-forward */
-    void   *context;    /* act [rows, E] output of attention */
-    int32_t rows;
-    size_t  bytes;
-    void   *block;
-} hdl__hidden;
-
-size_t     hdl__hidden_bytes(const hdl__network *network, int32_t rows);
-hdl_status hdl__hidden_open(const hdl__network *network, int32_t rows, hdl__hidden *out);
-void       hdl__hidden_close(const hdl__network *network, hdl__hidden *hidden);
+#include "model/hidden_rows.h"
 
 /* Probabilities of one layer's attention, for pictures; NULL: not wanted. */
 typedef struct hdl__probe {

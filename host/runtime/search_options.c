@@ -1,4 +1,5 @@
 /* search_options.c - hdl_search_options against the model: defaults, ranges, token names to ids. */
+#include "base/struct_args.h"
 #include "runtime/translator_state.h"
 
 #include <math.h>
@@ -204,9 +205,9 @@ hdl_status hdl__search_resolve(hdl_translator *translator, const hdl_search_opti
     hdl_status status = HDL_OK;
     const hdl_search_options defaults = HDL_SEARCH_OPTIONS_INIT;
     const hdl_search_options *o = options != NULL ? options : &defaults;
-    HDL_CHECK(o->struct_bytes >= sizeof defaults, HDL_EINVAL,
-              "hdl_search_options: struct_bytes = %zu, expected %zu; use HDL_SEARCH_OPTIONS_INIT", o->struct_bytes,
-              sizeof defaults);
+    hdl_search_options whole;
+    o = hdl__struct_read("hdl_search_options", o, &defaults, &whole, sizeof whole);
+    if (o == NULL) return HDL_EINVAL;
     *out = (hdl__search){
         .n_best = o->n_best != 0 ? o->n_best : 1,
         .sample = o->sample != 0,

@@ -1,4 +1,5 @@
 /* ticket.c - tickets: made at submit, waited for, cancelled, released. */
+#include "base/struct_args.h"
 #include "runtime/request.h"
 
 #include <errno.h>
@@ -13,9 +14,6 @@
 static hdl_status check_request(const hdl_request *r)
 {
     hdl_status status = HDL_OK;
-    const hdl_request defaults = HDL_REQUEST_INIT;
-    HDL_CHECK(r->struct_bytes >= sizeof defaults, HDL_EINVAL,
-              "hdl_request: struct_bytes = %zu, expected %zu; use HDL_REQUEST_INIT", r->struct_bytes, sizeof defaults);
     HDL_CHECK(r->kind == HDL_REQUEST_TRANSLATE || r->kind == HDL_REQUEST_SCORE, HDL_EINVAL, "kind = %d, allowed 0 or 1",
               (int)r->kind);
     HDL_CHECK(r->text != NULL || r->tokens != NULL || r->n_tokens == 0, HDL_EINVAL, "tokens is NULL, n_tokens = %zu",
@@ -160,8 +158,12 @@ hdl_status hdl_translator_submit(hdl_translator *translator, const hdl_request *
 {
     hdl_status status = HDL_OK;
     hdl_ticket *made = NULL;
+    static const hdl_request defaults = HDL_REQUEST_INIT;
+    hdl_request whole;
     bool inside = false;
     HDL_CHECK(translator != NULL && request != NULL && ticket != NULL, HDL_EINVAL, "hdl_translator_submit: an argument is NULL");
+    request = hdl__struct_read("hdl_request", request, &defaults, &whole, sizeof whole);
+    if (request == NULL) return HDL_EINVAL;
     HDL_TRY(hdl__translator_enter(translator, "hdl_translator_submit"));
     inside = true;
     const int64_t submitted = hdl__trace_now(translator->trace);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,12 +35,33 @@ struct hdl__trace_file {
     char    bytes[BUFFER_BYTES + sizeof CLOSING];
 };
 
+/*
+ * write(2) without the signal that a pipe whose reader has gone sends to the thread: it would end a program that knows
+ * nothing of it. EPIPE stays. A SIGPIPE that was pending before is the program's own and goes on pending.
+ */
+static ssize_t write_quietly(int fd, const char *bytes, size_t n)
+{
+    static const struct timespec now = {0};
+    sigset_t broken, before, pending;
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &broken, &before);
+    const ssize_t wrote = write(fd, bytes, n);
+    const int why = errno;
+    if (wrote < 0 && why == EPIPE && sigismember(&pending, SIGPIPE) == 0)
+        while (sigtimedwait(&broken, NULL, &now) < 0 && errno == EINTR) {}
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = why;
+    return wrote;
+}
+
 /* All of it, in one call if the system takes it: at `at` of a regular file, else behind what was written. */
 static int write_all(const hdl__trace_file *f, const char *bytes, size_t n, off_t at)
 {
     for (size_t done = 0; done < n;) {
         const ssize_t wrote = f->rewrites ? pwrite(f->fd, bytes + done, n - done, at + (off_t)done)
-                                          : write(f->fd, bytes + done, n - done);
+                                          : write_quietly(f->fd, bytes + done, n - done);
         if (wrote >= 0) done += (size_t)wrote;
         else if (errno != EINTR) return errno;
     }

@@ -1,5 +1,6 @@
 /* translator_open.c - hdl_translator: options, devices, lanes, threads, close. */
 #include "base/cores.h"
+#include "base/struct_args.h"
 #include "runtime/translator_state.h"
 
 #include <stdio.h>
@@ -29,14 +30,12 @@ done:
     return status;
 }
 
+/* `options` have the size that we know, here and below, or are NULL. */
 static hdl_status resolve_options(const hdl_translator_options *options, hdl_translator_options *out)
 {
     hdl_status status = HDL_OK;
     const hdl_translator_options defaults = HDL_TRANSLATOR_OPTIONS_INIT;
     hdl_translator_options o = options != NULL ? *options : defaults;
-    HDL_CHECK(o.struct_bytes >= sizeof defaults, HDL_EINVAL,
-              "hdl_translator_options: struct_bytes = %zu, expected %zu; use HDL_TRANSLATOR_OPTIONS_INIT",
-              o.struct_bytes, sizeof defaults);
     if (o.device == NULL) o.device = "auto";
     HDL_CHECK(o.compute >= HDL_COMPUTE_AUTO && o.compute <= HDL_COMPUTE_INT8, HDL_EINVAL, "compute = %d, allowed 0 to %d",
               (int)o.compute, (int)HDL_COMPUTE_INT8);
@@ -100,9 +99,16 @@ static hdl_status acquire_devices(hdl_model *model, const hdl_translator_options
     hdl_status status = HDL_OK;
     hdl__device_set set;
     hdl__network *networks[HDL_MOST_REPLICAS];
-    const hdl__network_options wanted = {o->device, o->device_options, o->compute, o->max_positions};
+    const hdl_device_options *places = o->device_options;
+    static const hdl_device_options defaults = HDL_DEVICE_OPTIONS_INIT;
+    hdl_device_options whole;
     hdl__translator_device *devices = NULL;
-    HDL_TRY(hdl__device_set_read(o->device, o->device_options, &set));
+    if (places != NULL) {
+        places = hdl__struct_read("device: options", places, &defaults, &whole, sizeof whole);
+        if (places == NULL) return HDL_EINVAL;
+    }
+    const hdl__network_options wanted = {o->device, places, o->compute, o->max_positions};
+    HDL_TRY(hdl__device_set_read(o->device, places, &set));
     devices = hdl__calloc((size_t)set.n, sizeof *devices);
     HDL_CHECK(devices != NULL, HDL_ENOMEM, "no memory for a list of %d devices", set.n);
     HDL_TRY(hdl__network_acquire_all(model, &wanted, &set, networks));
@@ -143,11 +149,16 @@ done:
 hdl_status hdl_translator_bytes(hdl_model *model, const hdl_translator_options *options, uint64_t *bytes)
 {
     hdl_status status = HDL_OK;
-    hdl_translator_options o;
+    static const hdl_translator_options defaults = HDL_TRANSLATOR_OPTIONS_INIT;
+    hdl_translator_options o, whole;
     hdl__lane_plan plan;
     hdl__translator_device *devices = NULL;
     int32_t n = 0;
     HDL_CHECK(model != NULL && bytes != NULL, HDL_EINVAL, "hdl_translator_bytes: an argument is NULL");
+    if (options != NULL) {
+        options = hdl__struct_read("hdl_translator_options", options, &defaults, &whole, sizeof whole);
+        if (options == NULL) return HDL_EINVAL;
+    }
     HDL_TRY(resolve_options(options, &o));
     HDL_TRY(acquire(model, options, &o, &devices, &n, &plan));
     *bytes = 0;
@@ -284,10 +295,16 @@ done:
 hdl_status hdl_translator_open(hdl_model *model, const hdl_translator_options *options, hdl_translator **translator)
 {
     hdl_status status = HDL_OK;
+    static const hdl_translator_options defaults = HDL_TRANSLATOR_OPTIONS_INIT;
+    hdl_translator_options whole;
     hdl__lane_plan plan;
     hdl_translator *t = NULL;
     if (model == NULL || translator == NULL)
         return hdl__fail(HDL_EINVAL, "hdl_translator_open: %s is NULL", model == NULL ? "model" : "translator");
+    if (options != NULL) {
+        options = hdl__struct_read("hdl_translator_options", options, &defaults, &whole, sizeof whole);
+        if (options == NULL) return HDL_EINVAL;
+    }
     t = hdl__calloc(1, sizeof *t);
     HDL_CHECK(t != NULL, HDL_ENOMEM, "no memory for a translator");
     pthread_cond_init(&t->work, NULL);

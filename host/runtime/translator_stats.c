@@ -1,7 +1,6 @@
 /* translator_stats.c - what a translator has done since open: of all its devices, and of each. */
+#include "base/struct_args.h"
 #include "runtime/translator_state.h"
-
-#include <string.h>
 
 static void add_lane_stats(const hdl__lane *lane, hdl_translator_stats *s)
 {
@@ -36,12 +35,12 @@ static int32_t is_lost(const hdl_translator *t, const hdl__network *network)
 
 hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_translator_stats *stats)
 {
-    if (translator == NULL || stats == NULL || stats->struct_bytes < sizeof stats->struct_bytes)
-        return hdl__fail(HDL_EINVAL, "hdl_translator_get_stats: an argument is NULL or struct_bytes is not set");
-    const hdl_status status = hdl__translator_enter(translator, "hdl_translator_get_stats");
+    hdl_translator_stats s = HDL_TRANSLATOR_STATS_INIT;
+    if (translator == NULL || stats == NULL)
+        return hdl__fail(HDL_EINVAL, "hdl_translator_get_stats: an argument is NULL");
+    hdl_status status = hdl__struct_room("hdl_translator_get_stats: stats", stats);
+    if (status == HDL_OK) status = hdl__translator_enter(translator, "hdl_translator_get_stats");
     if (status != HDL_OK) return status;
-    const size_t room = stats->struct_bytes;
-    hdl_translator_stats s = {.struct_bytes = room};
     pthread_mutex_lock(&translator->hub->mutex);
     for (int32_t i = 0; i < translator->n_lanes; i++) add_lane_stats(&translator->lanes[i], &s);
     for (int32_t i = 0; i < translator->n_devices; i++) s.n_lost += is_lost(translator, translator->devices[i].network);
@@ -52,7 +51,7 @@ hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_translator_s
     s.lanes = translator->n_lanes;
     s.compute = hdl__compute_name(translator->network->compute);
     s.device = translator->network->device->info.description;
-    memcpy(stats, &s, room < sizeof s ? room : sizeof s);
+    hdl__struct_write(stats, &s, sizeof s);
     hdl__translator_leave(translator);
     return HDL_OK;
 }
@@ -61,14 +60,14 @@ hdl_status hdl_translator_get_device_stats(hdl_translator *translator, int32_t i
 {
     hdl_status status = HDL_OK;
     bool inside = false;
-    HDL_CHECK(translator != NULL && stats != NULL && stats->struct_bytes >= sizeof stats->struct_bytes, HDL_EINVAL,
-              "hdl_translator_get_device_stats: an argument is NULL or struct_bytes is not set");
+    HDL_CHECK(translator != NULL && stats != NULL, HDL_EINVAL, "hdl_translator_get_device_stats: an argument is NULL");
+    HDL_TRY(hdl__struct_room("hdl_translator_get_device_stats: stats", stats));
     HDL_TRY(hdl__translator_enter(translator, "hdl_translator_get_device_stats"));
     inside = true;
     HDL_CHECK(i >= 0 && i < translator->n_devices, HDL_EINVAL, "hdl_translator_get_device_stats: i = %d, allowed 0 to %d", i,
               translator->n_devices - 1);
     const hdl__network *network = translator->devices[i].network;
-    hdl_device_stats s = {.struct_bytes = stats->struct_bytes, .description = network->device->info.description};
+    hdl_device_stats s = {.struct_bytes = sizeof s, .description = network->device->info.description};
     hdl_device_info info = HDL_DEVICE_INFO_INIT;
     HDL_TRY(hdl_device_describe(network->device, &info));
     s.library_weights = info.library_weights;
@@ -85,7 +84,7 @@ hdl_status hdl_translator_get_device_stats(hdl_translator *translator, int32_t i
     }
     s.lost = is_lost(translator, network);
     pthread_mutex_unlock(&translator->hub->mutex);
-    memcpy(stats, &s, s.struct_bytes < sizeof s ? s.struct_bytes : sizeof s);
+    hdl__struct_write(stats, &s, sizeof s);
 done:
     if (inside) hdl__translator_leave(translator);
     return status;

@@ -64,6 +64,7 @@ typedef struct hdl_attention_args {
     int32_t            probs_first, probs_heads;    /* mean over heads [first, first + heads) */
     int32_t            keep_alignment;  /* source pages: rows of HDL_SLOT_ALIGN slots also go to the history */
     hdl_dtype          act_dtype;       /* paged: the pool's */
+    float             *out_max;         /* f32 [M] or NULL: raised to the greatest magnitude of each row of out; device.h, "row maxima" */
 } hdl_attention_args;
 
 /*
@@ -88,7 +89,7 @@ typedef struct hdl_cache_append_args {
     { sizeof(hdl_cache_append_args), HDL_KEYS_SELF_PAGES, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_F32 }
 #define HDL_ATTENTION_ARGS_INIT \
     { sizeof(hdl_attention_args), HDL_KEYS_PACKED, HDL_MASK_NONE, NULL, 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, \
-      NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, HDL_F32 }
+      NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0, HDL_F32, NULL }
 
 /* Bytes that hdl_kv_pool_open will ask for. */
 HDL_API hdl_status hdl_kv_pool_bytes(const hdl_device *device, const hdl_kv_pool_desc *desc, size_t *bytes);

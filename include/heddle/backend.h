@@ -4,6 +4,8 @@
  * A backend library exports one symbol, hdl_backend_v1, that returns a constant table. The runtime opens the library on
  * demand, checks `abi` and `struct_bytes`, and never unloads it. A NULL entry is "not offered". Functions return
  * HDL_OK or a status whose detail line was given to host->fail. Arguments have passed the door: backends assert and compute.
+ * Structs that begin with struct_bytes have the size of this header, whatever the program's had, and may end with the call. The
+ * table itself knows no other age: a shorter one is refused like another ABI number, for backends are built with the library.
  */
 #ifndef HEDDLE_BACKEND_H
 #define HEDDLE_BACKEND_H
@@ -44,6 +46,7 @@ typedef struct hdl_backend {
     int32_t     lag;                /* steps the host is behind: cpu 0, cuda 1 */
     int32_t     unified;            /* 1: device memory is host memory, no copies needed */
     int32_t     lanes_share;        /* 1: every worker thread is a lane with its own stream (cpu) */
+    int32_t     row_maxima;         /* 1: ops note greatest magnitudes of rows, and products take them (device.h) */
     int32_t     usual_rows;         /* rows of a step that keep the device busy, where its memory allows; 0: the runtime's choice */
     uint32_t    act_dtypes;         /* bit d: ops take rows of hdl_dtype d (args' act_dtype); f32 always */
     hdl_dtype   (*act_dtype)(hdl_compute);      /* of hidden rows under a compute type; not AUTO */

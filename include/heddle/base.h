@@ -62,7 +62,8 @@ typedef enum hdl_log_level { HDL_LOG_WARNING = 1, HDL_LOG_INFO = 2, HDL_LOG_DEBU
 typedef void (*hdl_log_fn)(hdl_log_level level, const char *line, void *user);
 
 /* The library never prints. Lines of at most `level` go to `fn`; NULL (the start) drops them. Set it before any
- * other call and before other threads use the library; it is the process's only global setting. */
+ * other call and before other threads use the library; it is the process's only global setting. `fn` is called on any
+ * thread, in the middle of a call that may hold a lock, and calls nothing of the library but what base.h declares. */
 HDL_API void hdl_log_set(hdl_log_fn fn, hdl_log_level level, void *user);
 
 typedef enum hdl_dtype {

@@ -88,9 +88,18 @@ typedef struct hdl_device_info {
     /* With it: matrices packed so far that it multiplies, and those that took ours, since no algorithm of it gave sums
      * of one order at every M. */
     int32_t     library_weights, refused_weights;
+    int32_t     row_maxima;     /* 1: ops of the device note them */
 } hdl_device_info;
 
-#define HDL_DEVICE_INFO_INIT { sizeof(hdl_device_info), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define HDL_DEVICE_INFO_INIT { sizeof(hdl_device_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/*
+ * Row maxima. An int8 product rounds a row of x by its greatest magnitude, so it would have to read the row twice. On a
+ * device with row_maxima the op that writes a row notes that magnitude (y_max, out_max) and the product takes it from
+ * there (x_max): max over the row of |value as stored|, f32, +infinity or NaN where the row is not finite. "Raised"
+ * means that blocks of one row join theirs: the array is zero before. Other devices answer HDL_ENOSUPPORT to y_max,
+ * out_max and zero, and leave x_max unread.
+ */
 
 /* As it is now: the counts grow. Strings live as long as the device. */
 HDL_API hdl_status hdl_device_describe(const hdl_device *device, hdl_device_info *info);

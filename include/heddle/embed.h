@@ -29,6 +29,9 @@ typedef struct hdl_embed_args {
     int32_t              M, E;
     float                scale;
     hdl_dtype            act_dtype;
+    float               *y_max;         /* f32 [M] or NULL: set to the greatest magnitude of each row of y; device.h, "row maxima" */
+    float               *zero;          /* f32 [n_zero] or NULL: set to 0 unless M = 0, for ops behind that raise them. Apart from y and y_max */
+    int32_t              n_zero;
 } hdl_embed_args;
 
 /* y = act(up) * gate, both [M, F]; Shazeer 2020, arXiv 2002.05202. y may alias up. */
@@ -42,6 +45,7 @@ typedef struct hdl_glu_args {
     int32_t        M, F;
     hdl_activation act;
     hdl_dtype      act_dtype;
+    float         *y_max;               /* f32 [M] or NULL: raised to the greatest magnitude of each row of y */
 } hdl_glu_args;
 
 /* y[i] = x[index[i]], rows of E. */
@@ -65,8 +69,8 @@ typedef struct hdl_quantise_rows_args {
     hdl_dtype   act_dtype;
 } hdl_quantise_rows_args;
 
-#define HDL_EMBED_ARGS_INIT { sizeof(hdl_embed_args), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 1, HDL_F32 }
-#define HDL_GLU_ARGS_INIT { sizeof(hdl_glu_args), NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, HDL_ACT_NONE, HDL_F32 }
+#define HDL_EMBED_ARGS_INIT { sizeof(hdl_embed_args), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 1, HDL_F32, NULL, NULL, 0 }
+#define HDL_GLU_ARGS_INIT { sizeof(hdl_glu_args), NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, HDL_ACT_NONE, HDL_F32, NULL }
 #define HDL_GATHER_ROWS_ARGS_INIT { sizeof(hdl_gather_rows_args), NULL, NULL, NULL, 0, 0, HDL_F32 }
 #define HDL_QUANTISE_ROWS_ARGS_INIT { sizeof(hdl_quantise_rows_args), NULL, 0, NULL, NULL, 0, 0, HDL_F32 }
 

@@ -76,10 +76,12 @@ typedef struct hdl_gemm_args {
     int32_t           M, N, K;
     hdl_activation    act;
     hdl_dtype         act_dtype;    /* of what the comments call act: HDL_F32, or what the device offers for the weights' compute type */
+    const float      *x_max;        /* f32 [*] or NULL: greatest magnitude of each row of x, where what wrote it knows. Speed alone */
+    float            *y_max;        /* f32 [M] or NULL: raised to the greatest magnitude of each row of y; device.h, "row maxima" */
 } hdl_gemm_args;
 
 #define HDL_GEMM_ARGS_INIT \
-    { sizeof(hdl_gemm_args), NULL, 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_ACT_NONE, HDL_F32 }
+    { sizeof(hdl_gemm_args), NULL, 0, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_ACT_NONE, HDL_F32, NULL, NULL }
 
 /*
  * Copies the parts into the device's own layout; they may die as soon as this returns. HDL_EINVAL (ranges, NULL),

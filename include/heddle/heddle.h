@@ -23,8 +23,12 @@
  *     E = H * D model width   F feed-forward width   V vocabulary   L layers   K beam width   M rows   N outputs of a product
  *
  * Rules: every function that can fail returns hdl_status, leaves its results untouched on failure and records one line for
- * hdl_error_detail(). The library never prints, exits or aborts. Structs that begin with struct_bytes are set up with their _INIT macro and
- * only ever grow. After fork(), the child may not use translators made before it (HDL_ESTATE).
+ * hdl_error_detail(). The library never prints, exits or aborts. After fork(), the child may not use translators made before it (HDL_ESTATE).
+ *
+ * Structs that begin with struct_bytes are set up with their _INIT macro and only grow at their end, so that program and library may be of
+ * different ages. What an older program's struct lacks has its _INIT value; of a struct that the library fills it fills what the program's
+ * has room for. A newer program works with an older library as long as what that does not know is 0, else HDL_EINVAL names both sizes; what
+ * it cannot fill stays as the program left it.
  */
 #ifndef HEDDLE_H
 #define HEDDLE_H

@@ -13,7 +13,7 @@ extern "C" {
 
 typedef struct hdl_model hdl_model;
 
-/* 0 and NULL mean the default everywhere. Set struct_bytes with HDL_MODEL_OPTIONS_INIT; fields are only appended. */
+/* 0 and NULL mean the default everywhere. */
 typedef struct hdl_model_options {
     size_t      struct_bytes;
     const char *source_spm, *target_spm;    /* paths of SentencePiece models that replace the directory's own */
@@ -44,7 +44,7 @@ typedef struct hdl_memory_file {
 HDL_API hdl_status hdl_model_load_memory(const hdl_memory_file *files, size_t n_files,
                                          const hdl_model_options *options, hdl_model **model);
 
-/* What a model is. Strings belong to the model. struct_bytes is set by the caller (HDL_MODEL_INFO_INIT). */
+/* What a model is. Strings belong to the model. */
 typedef struct hdl_model_info {
     size_t      struct_bytes;
     const char *format;                     /* "CTranslate2 6", "MarianMT", "Marian npz", "Marian bin", "heddle" */

@@ -31,9 +31,10 @@ typedef struct hdl_norm_args {
     float          eps;         /* > 0 */
     hdl_norm_kind  kind;
     hdl_dtype      act_dtype;
+    float         *y_max;       /* f32 [M] or NULL: set to the greatest magnitude of each row of y; device.h, "row maxima" */
 } hdl_norm_args;
 
-#define HDL_NORM_ARGS_INIT { sizeof(hdl_norm_args), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, HDL_NORM_LAYER, HDL_F32 }
+#define HDL_NORM_ARGS_INIT { sizeof(hdl_norm_args), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, HDL_NORM_LAYER, HDL_F32, NULL }
 
 /* Queues the sum and its normalisation. M = 0 is fine. HDL_EINVAL and HDL_ESHAPE name the argument; nothing is queued. */
 HDL_API hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args);

@@ -197,7 +197,7 @@ HDL_API hdl_status hdl_translate(hdl_translator *translator, const char *const *
 HDL_API const hdl_result *hdl_results_get(const hdl_results *results, size_t i);    /* NULL when i is out of range */
 HDL_API void hdl_results_free(hdl_results *results);
 
-/* Totals since open. `struct_bytes` is set by the caller. */
+/* Totals since open. */
 typedef struct hdl_translator_stats {
     size_t      struct_bytes;
     uint64_t    sentences;              /* pieces that went through the model */
@@ -222,7 +222,7 @@ HDL_API hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_tran
 
 /* The part of one device. */
 typedef struct hdl_device_stats {
-    size_t      struct_bytes;           /* set by the caller */
+    size_t      struct_bytes;
     char        name[HDL_DEVICE_NAME_BYTES];    /* "cpu", "cuda:0" */
     const char *description;
     uint64_t    sentences, target_tokens, steps, rows;      /* as in hdl_translator_stats */

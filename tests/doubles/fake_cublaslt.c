@@ -22,12 +22,16 @@ enum {
     FAKE_NO_SYMBOL,     /* a function is missing */
     FAKE_NO_START,      /* no handle */
     FAKE_OLD,           /* version 11.9.0 */
-    FAKE_BREAKS         /* an error at M = 5, which the check at open does not try */
+    FAKE_BREAKS,        /* an error at M = 5, which no check sees before the product */
+    FAKE_NARROW,        /* no candidate serves M = 777 */
+    FAKE_FIRST_NARROW,  /* the first candidate does not, the next one does */
+    FAKE_HUNGRY,        /* every candidate needs more workspace at M = 1501 than there is */
+    FAKE_OTHER_SIZES    /* a descriptor of another size than the header's */
 };
 
 enum {
     N_CANDIDATES = 2, PARTS = 4, DRIFT_ROWS = 8, BROKEN_ROWS = 5, ALIGN = 16, VERSION = 130002, OLD_VERSION = 110900,
-    SPLIT = 3, TAG = 0x6c74
+    SPLIT = 3, TAG = 0x6c74, UNSERVED_ROWS = 777, HUNGRY_ROWS = 1501
 };
 
 /* What lies in the library's opaque structures. */
@@ -78,7 +82,7 @@ cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t to, size_t s
                                                cudaDataType_t scale)
 {
     const product made = {(int)compute, (int)scale, 0};
-    if (size < sizeof made) return CUBLAS_STATUS_INVALID_VALUE;
+    if (size < sizeof made || FAKE == FAKE_OTHER_SIZES) return CUBLAS_STATUS_INVALID_VALUE;
     memcpy(to, &made, sizeof made);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -129,6 +133,23 @@ static bool is_product(const layout *w, const layout *x, const layout *sums, con
     return w->type == x->type && sums->type == CUDA_R_32F && x->rows == K && sums->rows == N &&
            x->columns == sums->columns && how->scale == CUDA_R_32F && (w->type == CUDA_R_32F) == whole &&
            (whole || how->compute == CUBLAS_COMPUTE_32F);
+}
+
+/* Whether an algorithm serves this product, and what it needs: asked for each M. */
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t A,
+                                       cublasLtMatrixLayout_t B, cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D,
+                                       const cublasLtMatmulAlgo_t *algo, cublasLtMatmulHeuristicResult_t *result)
+{
+    layout w, x, sums;
+    product how;
+    (void)handle, (void)C;
+    memcpy(&w, A, sizeof w), memcpy(&x, B, sizeof x), memcpy(&sums, D, sizeof sums), memcpy(&how, desc, sizeof how);
+    memset(result, 0, sizeof *result);
+    if (algo->data[0] != TAG || !is_product(&w, &x, &sums, &how)) return CUBLAS_STATUS_INVALID_VALUE;
+    const bool narrow = FAKE == FAKE_NARROW || (FAKE == FAKE_FIRST_NARROW && algo->data[1] == 0);
+    if (narrow && sums.columns == UNSERVED_ROWS) return CUBLAS_STATUS_NOT_SUPPORTED;
+    result->workspaceSize = FAKE == FAKE_HUNGRY && sums.columns == HUNGRY_ROWS ? SIZE_MAX : 0;
+    return CUBLAS_STATUS_SUCCESS;
 }
 
 #ifndef BUILDS_FAKE_NO_SYMBOL

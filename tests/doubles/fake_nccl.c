@@ -2,7 +2,8 @@
  * fake_nccl.c - a libnccl.so.2 for the stand-in: the calls that copying weights makes, checked as NCCL would, done as copies on the streams.
  *
  * Variants by definition: FAKE_INIT_FAILS, FAKE_BROADCAST_FAILS, FAKE_NO_BROADCAST (the function is missing), FAKE_OLD (version 2.8),
- * FAKE_NO_VERSION (it does not say).
+ * FAKE_NO_VERSION (it does not say), FAKE_STALLS (a broadcast that ends with the communicators, having copied nothing), FAKE_ASYNC_ERROR (such
+ * a broadcast, and an error for who asks).
  */
 #include "simt_hooks.h"
 
@@ -17,10 +18,19 @@ enum { SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5, R
 typedef struct comm { int rank, n; } comm;
 typedef struct call { const void *from; void *to, *stream; size_t bytes; int root; } call;
 
+#if defined FAKE_STALLS || defined FAKE_ASYNC_ERROR
+#define HAS_STALL 1
+#else
+#define HAS_STALL 0
+#endif
+enum { GOOD_BEFORE = 3 };       /* some blocks are there before one fails */
+
 static struct {
     int  open, destroyed, aborted, broadcasts;
     int  in_group, n_calls;
     call calls[MOST];           /* by rank, of the broadcast that is being gathered */
+    int  n_held;
+    void *held[MOST];           /* streams of the broadcast that stalls */
 } fake;
 
 /* "open": communicators that were made and not ended; "destroyed", "aborted", "broadcasts". */
@@ -70,8 +80,37 @@ EXPORT int ncclCommInitAll(void **comms, int n, const int *devices)
 #endif
 }
 
+EXPORT int ncclCommGetAsyncError(void *c, int *error)
+{
+    (void)c;
+#ifdef FAKE_ASYNC_ERROR
+    *error = fake.n_held > 0 ? REMOTE_ERROR : SUCCESS;
+#else
+    *error = SUCCESS;
+#endif
+    return SUCCESS;
+}
+
+/* The kernel of each rank waits for the others, and moves nothing: the block stays as it is. */
+static int stall(void)
+{
+    for (int i = 0; i < fake.n_calls; i++) {
+        const call *k = &fake.calls[i];
+        simt_hold(k->stream, 1);
+        if (simt_queue_copy(k->to, k->to, k->bytes, k->stream) != 0) return SYSTEM_ERROR;
+        fake.held[fake.n_held++] = k->stream;
+    }
+    return SUCCESS;
+}
+
+static void release(void)
+{
+    while (fake.n_held > 0) simt_hold(fake.held[--fake.n_held], 0);
+}
+
 static int end(void *c, int *counter)
 {
+    release();
     free(c);
     fake.open--;
     ++*counter;
@@ -104,9 +143,9 @@ EXPORT int ncclGroupEnd(void)
 {
     fake.in_group--;
 #ifdef FAKE_BROADCAST_FAILS
-    enum { LAST_GOOD = 3 };     /* some blocks are there before one fails */
-    if (fake.broadcasts == LAST_GOOD) return REMOTE_ERROR;
+    if (fake.broadcasts == GOOD_BEFORE) return REMOTE_ERROR;
 #endif
+    if (HAS_STALL && fake.broadcasts == GOOD_BEFORE) return stall();
     const call *root = &fake.calls[fake.calls[0].root];
     for (int i = 0; i < fake.n_calls; i++) {
         const call *k = &fake.calls[i];

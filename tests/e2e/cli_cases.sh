@@ -20,8 +20,8 @@ for folder in aren-v2 aren-v2-i16; do
     done
     input '%s\n' "$normal"
     aren "$folder-variants-f16" --device cpu --compute f16
-    expect_code 1
-    expect_error 'compute = f16, the cpu backend multiplies'
+    expect_code 2
+    expect_error 'option --compute: f16 on the device cpu, allowed there auto, f32, bf16, int8$'
     for beam in 1 2 4; do
         input '%s\n%s\n' "$short" "$normal"
         aren "$folder-batch-$beam" --beam "$beam"

@@ -129,6 +129,9 @@ expect_match '^  --beam +4 +generation_config.json$'
 expect_match '^  --patience +1 +heddle$'
 try inspect-command-line inspect --model "$en_de" -b 7
 expect_match '^  --beam +7 +command line$'
+try inspect-f16 inspect "$en_de" --device cpu --compute f16
+expect_code 2
+expect_error 'option --compute: f16 on the device cpu, allowed there auto, f32, bf16, int8$'
 try inspect-json inspect "$en_de" --json
 expect_code 0
 expect_match '"memory_bytes": [1-9][0-9]{5,}'

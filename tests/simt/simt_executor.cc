@@ -32,7 +32,7 @@ Executor &executor()
 
 bool is_ready(const Stream *stream)
 {
-    if (stream->queue.empty()) return false;
+    if (stream->queue.empty() || stream->held) return false;
     const Op &op = *stream->queue.front();
     return std::all_of(op.after.begin(), op.after.end(), [](const OpRef &before) { return before->done; });
 }
@@ -133,16 +133,18 @@ void mark_needed(const OpRef &target)
 
 Stream *pick(const std::vector<Stream *> &list) { return list[draw(std::uint32_t(list.size()))]; }
 
-// One piece of work on the way to the marked target, or, where the policy allows, beside it.
-void step_towards_mark(DeviceWindow &window)
+// One piece of work on the way to the marked target, or, where the policy allows, beside it. False: what is needed is
+// held; else there is some, as work waits only for work that was queued before it.
+bool step_towards_mark(DeviceWindow &window)
 {
     std::vector<Stream *> ready = ready_streams();
-    if (config().streams != StreamPolicy::lazy && draw(kAsideOneIn) == 0) return run_front(pick(ready), window);
     std::vector<Stream *> needed;
     for (Stream *s : ready)
         if (s->queue.front()->mark == executor().search) needed.push_back(s);
-    // Never empty: work waits only for work that was queued before it.
-    run_front(pick(needed), window);
+    if (needed.empty()) return false;
+    const bool aside = config().streams != StreamPolicy::lazy && draw(kAsideOneIn) == 0;
+    run_front(pick(aside ? ready : needed), window);
+    return true;
 }
 
 void host_sees(const Op &op)
@@ -198,7 +200,11 @@ void run_until(const OpRef &op)
     if (!op->done) {
         mark_needed(op);
         DeviceWindow window;
-        while (!op->done) step_towards_mark(window);
+        while (!op->done)
+            if (!step_towards_mark(window)) {
+                fault("the host waits for work that lasts for ever: stream %u is held", op->stream);
+                set_device_error(op->device, cudaErrorLaunchTimeout);
+            }
     }
     host_sees(*op);
 }
@@ -209,7 +215,7 @@ bool poll(const OpRef &op)
     if (!op->done && draw(kPollOneIn) == 0) {
         mark_needed(op);
         DeviceWindow window;
-        step_towards_mark(window);
+        (void)step_towards_mark(window);
     }
     if (op->done) host_sees(*op);
     return op->done;

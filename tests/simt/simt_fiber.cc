@@ -21,7 +21,7 @@ namespace simt {
 namespace {
 
 constexpr size_t kStackBytes = 256 * 1024;         // touched pages count only; ASan's frames are large
-constexpr size_t kGuardBytes = 4096;               // an overflow ends in a fault of the system
+constexpr size_t kGuardBytes = 64 * 1024;          // an overflow faults, even one by a frame of several pages
 
 // All stacks begin at page boundaries. Without a shift of their own they would share the few cache
 // lines that such addresses map to, and every switch would miss.
@@ -123,6 +123,12 @@ Fiber *make_fiber()
     fiber->number      = made++;
     reset_fiber(*fiber);
     return fiber;
+}
+
+bool is_below_stack(const Fiber &fiber, const void *address)
+{
+    const unsigned char *at = static_cast<const unsigned char *>(address);
+    return at < fiber.stack && fiber.stack - at <= static_cast<ptrdiff_t>(kGuardBytes);
 }
 
 #ifdef SIMT_ASAN

@@ -35,6 +35,9 @@ struct Fiber {
 // gives no memory.
 Fiber *make_fiber();
 
+// Whether the address is one that a fiber touches which needs more stack than it has.
+bool is_below_stack(const Fiber &fiber, const void *address);
+
 // Forgets what the fiber was doing.
 void reset_fiber(Fiber &fiber);
 

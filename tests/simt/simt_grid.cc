@@ -14,6 +14,7 @@
 #include "simt_block.h"
 #include "simt_fault.h"
 #include "simt_fiber.h"
+#include "simt_memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -260,6 +261,7 @@ void fiber_entry()
 bool run_grid(const Launch &launch)
 {
     if (!check_launch(launch) || !map_shared_window()) return false;
+    guard_this_thread();
     faults_of_next_launch();
     shadow::grid_begin();
     begin_grid(launch);

@@ -1,4 +1,6 @@
-// simt_guard.cc - says in one line what a touch of protected memory was, before the process dies of it.
+// simt_guard.cc - says in one line what a touch of protected memory was, or that a stack was too small, before the process
+// dies of it.
+#include "simt_fiber.h"
 #include "simt_grid.h"
 #include "simt_memory.h"
 #include "simt_queue.h"
@@ -6,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 namespace simt {
@@ -45,7 +48,10 @@ void report(const void *address, const ucontext_t *context)
     if (running)
         std::snprintf(thread, sizeof thread, " block (%u,%u,%u) thread (%u,%u,%u)", running->block_idx.x, running->block_idx.y,
                       running->block_idx.z, running->thread_idx.x, running->thread_idx.y, running->thread_idx.z);
-    if (is_device(address)) {
+    if (running && running->fiber && is_below_stack(*running->fiber, address)) {
+        std::fprintf(stderr, "simt: %s%s %s: the thread's stack of %zu bytes has overflowed\n", work ? work : "kernel", thread,
+                     line.c_str(), running->fiber->stack_bytes);
+    } else if (is_device(address)) {
         describe_address(address, place, sizeof place);
         if (work)
             std::fprintf(stderr, "simt: %s%s %s: %s of memory of device %d at %p (%s): work of another device\n", work, thread,
@@ -67,7 +73,36 @@ void handle(int signal, siginfo_t *info, void *context)
     // Returning repeats the access, which now meets the handler that was there before.
 }
 
+// A handler needs a stack of its own when a kernel's has run out. Reading the debug information takes most of it.
+class SignalStack {
+public:
+    SignalStack()
+    {
+        memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) return;
+        stack_t mine = {};
+        mine.ss_sp   = memory;
+        mine.ss_size = kBytes;
+        sigaltstack(&mine, &before);
+    }
+    ~SignalStack()
+    {
+        if (memory == MAP_FAILED) return;
+        sigaltstack(&before, nullptr);
+        munmap(memory, kBytes);
+    }
+    SignalStack(const SignalStack &)            = delete;
+    SignalStack &operator=(const SignalStack &) = delete;
+
+private:
+    static constexpr size_t kBytes = 256 * 1024;
+    void *memory;
+    stack_t before = {};
+};
+
 } // namespace
+
+void guard_this_thread() { thread_local const SignalStack stack; }
 
 void install_guard()
 {

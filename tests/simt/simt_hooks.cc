@@ -46,6 +46,13 @@ int simt_queue_copy(void *to, const void *from, size_t bytes, void *stream)
     return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, static_cast<cudaStream_t>(stream));
 }
 
+void simt_hold(void *stream, int on)
+{
+    std::lock_guard<std::recursive_mutex> hold(api_mutex());
+    Stream *found = find_stream(static_cast<cudaStream_t>(stream), 0);
+    if (found) found->held = on != 0;
+}
+
 void simt_set_quiet(int on) { quiet = on != 0; }
 
 uint64_t simt_faults(void) { return fault_count(); }

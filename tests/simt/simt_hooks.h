@@ -62,6 +62,9 @@ SIMT_EXPORT uint64_t simt_allocations(void);
 /* A copy behind the work of a stream (a cudaStream_t), for libraries of tests that stand in for those a backend opens. 0: it is queued. */
 SIMT_EXPORT int simt_queue_copy(void *to, const void *from, size_t bytes, void *stream);
 
+/* Work of a stream (a cudaStream_t) that lasts for ever: none of it is done before `on` is 0 again. Waiting for it is a fault. */
+SIMT_EXPORT void simt_hold(void *stream, int on);
+
 /* Kernels that have run since the start. */
 SIMT_EXPORT uint64_t simt_launches(void);
 

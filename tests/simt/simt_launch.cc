@@ -7,6 +7,7 @@
 #include "simt_memory.h"
 #include "simt_symbol.h"
 #include <unordered_map>
+#include <unordered_set>
 
 using namespace simt;
 
@@ -16,6 +17,7 @@ namespace {
 constexpr unsigned kMaxGridX = 0x7fffffff, kMaxGridYZ = 65535;
 constexpr unsigned kMaxBlockXY = 1024, kMaxBlockZ = 64;
 constexpr size_t kPlainSharedBytes = 48 * 1024;         // more must be asked for with cudaFuncSetAttribute
+constexpr size_t kMostArgumentBytes = 4096;             // what every driver takes; since CUDA 12.1 some take more
 constexpr size_t kSharedPerMultiprocessor = 228 * 1024;
 constexpr size_t kSharedReservedPerBlock = 1024;
 constexpr unsigned kThreadsPerMultiprocessor = 2048, kBlocksPerMultiprocessor = 32;
@@ -28,6 +30,22 @@ std::unordered_map<const void *, int> &shared_limits(int device)
 {
     static auto *const limits = new std::unordered_map<const void *, int>[kMaxDevices];
     return limits[device];
+}
+
+// Kernels whose code is on the device: those that were asked for their attributes, or launched outside a capture.
+std::unordered_set<const void *> &loaded_kernels(int device)
+{
+    static auto *const loaded = new std::unordered_set<const void *>[kMaxDevices];
+    return loaded[device];
+}
+
+// A device loads a kernel when it is first used, and loading may wait for the device: not inside a capture. The real
+// runtime may get through; it does not promise to.
+void note_use(const Stream &stream, const void *function)
+{
+    if (!stream.capture) loaded_kernels(stream.device).insert(function);
+    else if (!loaded_kernels(stream.device).count(function))
+        fault("kernel %s is first used inside a capture: cudaFuncGetAttributes loads it before", function_name(function));
 }
 
 size_t shared_limit(int device, const void *function)
@@ -105,6 +123,8 @@ cudaError_t enqueue_launch(const cudaLaunchConfig_t &config, const char *name, c
         if (!stream || stream->device != current_device()) return cudaErrorInvalidResourceHandle;
         cudaError_t error = check_launch(config, function, stream->device);
         if (error != cudaSuccess) return error;
+        if (arguments.bytes.size() > kMostArgumentBytes) return cudaErrorInvalidValue;
+        note_use(*stream, function);
         Launch launch{name ? name : function_name(function), config.gridDim, config.blockDim, config.dynamicSmemBytes,
                       std::move(body)};
         Node node;
@@ -141,6 +161,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *fu
     constexpr int kVersion = 90;
     return api("cudaFuncGetAttributes", kPlain, [&] {
         if (!attributes || !function) return cudaErrorInvalidValue;
+        loaded_kernels(current_device()).insert(function);
         *attributes = cudaFuncAttributes{};
         attributes->maxThreadsPerBlock = int(kMaxThreads);
         attributes->numRegs = kRegisters;

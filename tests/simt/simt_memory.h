@@ -51,5 +51,7 @@ unsigned admitted_devices();
 
 // Prints what a touch of forbidden memory was, then lets the process die of it.
 void install_guard();
+// For a thread that runs kernels: so that it can be said which of their stacks has overflowed.
+void guard_this_thread();
 
 } // namespace simt

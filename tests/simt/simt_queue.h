@@ -45,6 +45,7 @@ struct Stream {
     int priority = 0;
     bool legacy = false;
     bool hidden = false; // a branch of a graph
+    bool held = false;   // simt_hold: what is queued does not begin
     std::uint32_t id = 0;
     std::deque<OpRef> queue;
     OpRef tail;                     // the last op queued, done or not

@@ -38,6 +38,16 @@ template <bool kRight> __global__ void fill_by_four(float4 *out, unsigned n)
     if (kRight ? 4 * t + 3 < n : 4 * t < n) out[t] = make_float4(1.0f, 1.0f, 1.0f, 1.0f);
 }
 
+// A recursion on the thread's stack, which the optimiser cannot make a loop of.
+__device__ __attribute__((noinline)) float descend(unsigned depth)
+{
+    volatile float frame[256];                     // 1 KiB
+    frame[depth % 256] = float(depth);
+    return depth == 0 ? frame[0] : frame[depth % 256] + descend(depth - 1);
+}
+
+__global__ void go_deep(float *out, unsigned depth) { out[threadIdx.x] = descend(depth); }
+
 // ---- values and alignment ---------------------------------------------------------------------------
 
 template <bool kRight> __global__ void sum_shared(float *out)
@@ -141,6 +151,29 @@ template <bool kRight> void run_copy_by_four()
     launch(1, kWarp, 0, copy_by_four, out.at, from.at, kRight ? 4u : 2u);
 }
 
+template <bool kRight> void run_go_deep()
+{
+    Buffer<float> out(kWarp);
+    launch(1, kWarp, 0, go_deep, out.at, kRight ? 20u : 2000u);
+}
+
+template <size_t kNumbers> struct Numbers {
+    float at[kNumbers];
+};
+
+template <size_t kNumbers> __global__ void take_numbers(float *out, const Numbers<kNumbers> numbers)
+{
+    out[threadIdx.x] = numbers.at[threadIdx.x];
+}
+
+template <bool kRight> void run_take_numbers()
+{
+    constexpr size_t most = (4096 - sizeof(float *)) / sizeof(float); // beside the pointer
+    constexpr size_t n    = kRight ? most : most + 1;
+    Buffer<float> out(kWarp);
+    launch(1, kWarp, 0, take_numbers<n>, out.at, Numbers<n>{});
+}
+
 template <bool kRight> void run_fill_large()
 {
     const size_t device_limit = 227 * 1024; // of sm_90
@@ -168,7 +201,9 @@ std::vector<mutant> bounds_mutants()
         {"uninitialised shared memory", run_sum_shared<false>, run_sum_shared<true>, "uninitialised"},
         {"shared word half written", run_half_written<false>, run_half_written<true>, "uninitialised"},
         {"misaligned vector access", run_copy_by_four<false>, run_copy_by_four<true>, "misaligned"},
+        {"stack of a thread overflows", run_go_deep<false>, run_go_deep<true>, "the thread's stack of 262144 bytes has overflowed"},
         {"too much shared memory", run_fill_large<false>, run_fill_large<true>, "refused"},
+        {"too many bytes of arguments", run_take_numbers<false>, run_take_numbers<true>, "launch refused"},
     };
 }
 

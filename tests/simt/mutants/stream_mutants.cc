@@ -119,11 +119,20 @@ void look_from_host(bool through_copy)
     (void)first;
 }
 
+// The kernel that a recording holds has been loaded, as a device does at its first use.
+template <class... T> void load(void (*kernel)(T...))
+{
+    cudaFuncAttributes about;
+    cudaFuncGetAttributes(&about, kernel);
+}
+
 // Records a step twice, as a test does that wants to know whether a recording is still true later.
 void record_step(bool counted)
 {
     Bench t;
     int *count;
+    load(scale_kernel);
+    load(scale_counted_kernel);
     cudaMalloc(&count, sizeof *count);
     for (int n : {3, 4}) {
         std::memcpy(t.pinned, &n, sizeof n);
@@ -143,6 +152,26 @@ void record_step(bool counted)
     }
     simt_compare_recordings();
     cudaFree(count);
+}
+
+void record_first_use(bool loaded)
+{
+    Bench t;
+    cudaGraph_t graph;
+    if (loaded) load(scale_kernel);
+    cudaStreamBeginCapture(t.one, cudaStreamCaptureModeThreadLocal);
+    scale(t.one, t.c, t.a);
+    cudaStreamEndCapture(t.one, &graph);
+    cudaGraphDestroy(graph);
+}
+
+void wait_for_held(bool released)
+{
+    Bench t;
+    simt_hold(t.one, 1);
+    scale(t.one, t.c, t.a);
+    if (released) simt_hold(t.one, 0);
+    cudaStreamSynchronize(t.one);
 }
 
 void free_memory(bool after_use)
@@ -209,6 +238,8 @@ std::vector<mutant> stream_mutants()
         {"staging buffer rewritten early", [] { rewrite_staging(false); }, [] { rewrite_staging(true); }, "the host changed byte"},
         {"host read of device memory", [] { look_from_host(false); }, [] { look_from_host(true); }, "host read of device memory"},
         {"recorded step with a frozen argument", [] { record_step(false); }, [] { record_step(true); }, "argument 3 frozen"},
+        {"kernel loaded inside a capture", [] { record_first_use(false); }, [] { record_first_use(true); }, "first used inside a capture"},
+        {"wait without end", [] { wait_for_held(false); }, [] { wait_for_held(true); }, "lasts for ever"},
         {"use after free", [] { free_memory(false); }, [] { free_memory(true); }, "stream_mutants.cc"},
         {"page recycled early", [] { recycle_page(false); }, [] { recycle_page(true); }, "stream_mutants.cc"},
         {"pinned memory freed early", [] { free_pinned(false); }, [] { free_pinned(true); }, "is given back before"},

@@ -1,4 +1,7 @@
-/* test_paging.c - a page pool that holds one full sentence: sentences restart, results do not change; too small a pool is refused. */
+/*
+ * test_paging.c - a page pool that holds one full sentence: sentences restart, results do not change; too small a pool is refused. A pool that
+ * lasts: sentences are encoded before rows are free for them.
+ */
 #include "engine_fixture.h"
 #include "result_hash.h"
 
@@ -122,5 +125,43 @@ Test(paging, smallest)
     o.pool_bytes = UINT64_MAX;
     cr_expect_neq(hdl_translator_open(model, &o, &t), HDL_OK);
     cr_expect_gt(strlen(hdl_error_detail()), 10u);
+    hdl_model_close(model);
+}
+
+/*
+ * Sentences that end one after the other, behind some that take all rows until the queue is full. The first of them come 64 at a time, with 16
+ * that wait for rows; whenever none waits any more, at least one row is free and 16 more come.
+ */
+Test(paging, encodes_ahead)
+{
+    enum { BLOCKERS = 4, QUEUED = 160, ROWS = 64, AHEAD = ROWS / 4, MOST = BLOCKERS + 1 + (QUEUED - ROWS - AHEAD + AHEAD) / (AHEAD + 1) };
+    static hdl_ticket *tickets[BLOCKERS + QUEUED];
+    hdl_translator_options o = small_options(0);
+    hdl_translator_stats stats = HDL_TRANSLATOR_STATS_INIT;
+    hdl_model *model;
+    hdl_translator *t;
+    o.max_beam = o.max_rows = ROWS;
+    cr_assert_eq(hdl_model_load(HEDDLE_SOURCE_DIR "/tests/data/goldens/tiny-a", NULL, &model), HDL_OK, "%s", hdl_error_detail());
+    cr_assert_eq(hdl_translator_open(model, &o, &t), HDL_OK, "%s", hdl_error_detail());
+    for (int i = 0; i < BLOCKERS + QUEUED; i++) {
+        hdl_search_options search = HDL_SEARCH_OPTIONS_INIT;
+        hdl_request request = HDL_REQUEST_INIT;
+        request.tokens = words;
+        request.n_tokens = 4;
+        request.search = &search;
+        request.wait = 1;
+        search.beam = i < BLOCKERS ? ROWS : 1;
+        search.min_length = search.max_length = i < BLOCKERS ? 60 : 1 + i % 40;
+        cr_assert_eq(hdl_translator_submit(t, &request, &tickets[i]), HDL_OK, "%s", hdl_error_detail());
+    }
+    for (int i = 0; i < BLOCKERS + QUEUED; i++) {
+        const hdl_result *result;
+        cr_assert_eq(hdl_ticket_wait(tickets[i], 60000000, &result), HDL_OK, "request %d does not end", i);
+        cr_expect_eq(result->status, HDL_OK, "%s", result->detail);
+        hdl_ticket_release(tickets[i]);
+    }
+    cr_assert_eq(hdl_translator_get_stats(t, &stats), HDL_OK);
+    cr_expect_leq(stats.encoder_passes, (uint64_t)MOST, "%d encoder passes, %d at most", (int)stats.encoder_passes, MOST);
+    cr_expect_eq(hdl_translator_close(t, 1), HDL_OK);
     hdl_model_close(model);
 }

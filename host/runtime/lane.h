@@ -22,12 +22,13 @@
 
 #define HDL__MAX_ROWS 4096     /* the largest bucket */
 #define HDL__RANGE_UNIT 64u    /* bytes of slots.history are handed out in these */
-#define HDL__PASS_TOKENS 256   /* of one encoder pass where it stands in line with the steps: wider ones gain nothing and fill memory */
+#define HDL__PASS_TOKENS 128   /* of one encoder pass where it stands in line with the steps: wider ones gain nothing and fill memory */
 #define HDL__SHORT_SHARE 4     /* a pool that was dry is short of pages until a quarter is free */
 
 /* Sizes of a lane, fixed at open. */
 typedef struct hdl__lane_plan {
     int32_t  max_rows, n_slots, batch_tokens, max_beam;
+    int32_t  n_ahead;               /* slots beyond max_rows, of sentences that are encoded and wait for rows */
     int32_t  max_positions;         /* longest target */
     int32_t  max_source;            /* longest source */
     int32_t  n_pages;
@@ -66,6 +67,7 @@ typedef struct hdl__seat {
     hdl__resident *resident;        /* NULL: free, or leaving */
     hdl__parting   parting;
     int32_t        child;
+    bool           waits;           /* encoded ahead: it has no rows of steps yet */
     int32_t        pos;             /* target tokens that stand when all that is queued has run */
     int32_t        forced;          /* positions that lane_forced.c runs before stepping, until they are queued (scores: for good); 0: none */
     int32_t        n_self_pages;
@@ -120,6 +122,7 @@ struct hdl__lane {
     int32_t             n_free_pages;
     hdl__range_pool     history;            /* bytes of slots.history, in units of 64 */
     int32_t             rows_reserved, n_seated, n_residents;
+    int32_t             n_waiting;          /* of the seated: those that have no rows yet */
     int32_t             n_parting;          /* seats and residents on their way out */
     uint64_t            admissions;
     bool                lost;               /* the device failed; written under the hub's mutex */
@@ -164,7 +167,9 @@ static inline bool hdl__lane_is_short(const hdl__lane *lane)
 
 /* Seats waiting children of residents while rows, slots and history allow. */
 hdl_status hdl__lane_seat_children(hdl__lane *lane);
-/* Seats the first child of a new resident; *seated false: no room now. */
+/* Rows that have become free, to seats that wait for them, in the queue's order. */
+void       hdl__lane_give_rows(hdl__lane *lane);
+/* Seats the first child of a new resident, if need be to wait for rows; *seated false: no room now. */
 hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *seated);
 /* Pages that the next step needs, taken; when the pool is dry the youngest sentence goes back to the queue. */
 void       hdl__lane_take_pages(hdl__lane *lane);

@@ -20,7 +20,7 @@ static bool should_encode(const hdl__lane *lane, const hdl__queue *queue)
 {
     const int32_t free_rows = lane->plan.max_rows - lane->rows_reserved;
     const hdl__sentence *first = hdl__queue_peek(queue);
-    if (hdl__lane_is_short(lane)) return false;
+    if (hdl__lane_is_short(lane) || lane->n_waiting > 0) return false;
     if (first == NULL || free_rows < rows_of_first(lane, first)) return false;
     if (lane->n_seated == 0 || free_rows * FREE_SHARE >= lane->plan.max_rows) return true;
     if (queue->n * rows_of_first(lane, first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
@@ -200,6 +200,7 @@ hdl_status hdl__lane_admit(hdl__lane *lane)
     hdl_status status = HDL_OK;
     int32_t n = 0;
     hdl__range_begin(lane, "admit");
+    hdl__lane_give_rows(lane);
     status = hdl__lane_seat_children(lane);
     if (status == HDL_OK) status = take_sentences(lane, lane->taken, &n);
     hdl__range_end(lane, n > 0);

@@ -33,7 +33,7 @@ static int32_t choose_parts(hdl__lane *lane, hdl__part *parts, int32_t *n_parts)
     int32_t count = 0, n = 0;
     for (int32_t slot = 0; slot < lane->plan.n_slots && count < lane->plan.max_rows; slot++) {
         const hdl__seat *seat = &lane->seats[slot];
-        if (seat->resident == NULL || seat->parting != HDL__STAYS || seat->pos >= seat->forced) continue;
+        if (seat->resident == NULL || seat->parting != HDL__STAYS || seat->waits || seat->pos >= seat->forced) continue;
         const int32_t room = lane->plan.max_rows - count, left = seat->forced - seat->pos;
         const int32_t rows = left < room ? left : room;
         if (!hdl__lane_cover(lane, slot, seat->pos + rows)) continue;

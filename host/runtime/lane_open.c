@@ -5,10 +5,13 @@
 #include <string.h>
 
 #define DEFAULT_POSITIONS_PER_ROW 128   /* pages for rows of this length: four times a long sentence of news */
+/* Sentences that are encoded before rows are free, per row: wide passes of the encoder and full steps, for a slot and source pages each. */
+#define AHEAD_SHARE 4
 #define HISTORY_BYTES_PER_STEP 32       /* tok, logprob, parent, ancestor of a row, with room for alignment of short sources */
 #define ARRAY_ALIGN 64u
 #define STAGED_SHARE 8          /* as much of the usual history may be on its way to the host at once */
-/* Changes to slots that travel with one pass: a sentence's seat takes some hundred words, and an eighth of the rows comes at a time. */
+/* Changes to slots that travel with one pass: a sentence's seat takes some hundred words, and an eighth of the rows comes at a time with those
+ * that will wait. */
 #define WORDS_PER_ROW 64
 #define LEAST_WORDS (1 << 14)
 #define MOST_WORDS (1 << 18)
@@ -138,7 +141,8 @@ hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator
     hdl_status status = HDL_OK;
     hdl__lane_plan p = {
         .max_rows = options->max_rows,
-        .n_slots = options->max_rows,
+        .n_ahead = options->max_rows / AHEAD_SHARE,
+        .n_slots = options->max_rows + options->max_rows / AHEAD_SHARE,
         .batch_tokens = options->batch_tokens,
         .max_beam = options->max_beam,
         .max_positions = network->decoder.n_positions,

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Sentences wait for rows in pages that those with rows do not need: while this part of the pool is free, half of it. */
+#define AHEAD_PAGES 2
+
 /* Prefixes at least this long run as one pass of many rows; shorter ones are forced step by step inside search. */
 #define LONG_PREFIX_TOKENS 8
 
@@ -143,8 +146,17 @@ static int32_t find_free_slot(const hdl__lane *lane)
     return slot;
 }
 
+/* Whether a seat of K rows gets them now or, behind others that do, may wait for them: only so many may, none while pages are scarce. */
+static bool has_place(const hdl__lane *lane, int32_t K, bool may_wait, bool *waits)
+{
+    const bool fits = lane->rows_reserved + K <= lane->plan.max_rows;
+    *waits = may_wait && (!fits || lane->n_waiting > 0);
+    if (!*waits) return fits;
+    return lane->n_waiting < lane->plan.n_ahead && !lane->dry && lane->n_free_pages >= lane->plan.n_pages / AHEAD_PAGES;
+}
+
 /* Seats one child. false in *seated: no room now. */
-static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool *seated)
+static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool may_wait, bool *seated)
 {
     hdl_status status = HDL_OK;
     hdl__sentence *s = r->sentence;
@@ -155,8 +167,9 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool *seated)
     const uint64_t lists = place_lists(s, &o, 0);
     const uint64_t units = (layout.bytes + lists * sizeof(int32_t) + HDL__RANGE_UNIT - 1) / HDL__RANGE_UNIT;
     uint64_t begin;
+    bool waits;
     *seated = false;
-    if (slot == lane->plan.n_slots || lane->rows_reserved + o.K > lane->plan.max_rows) return HDL_OK;
+    if (slot == lane->plan.n_slots || !has_place(lane, o.K, may_wait, &waits)) return HDL_OK;
     if (!hdl__range_take(&lane->history, units, &begin)) return HDL_OK;
     place_lists(s, &o, (begin * HDL__RANGE_UNIT + layout.bytes) / sizeof(int32_t));
     HDL_TRY(write_lists(lane, s, child, &o));
@@ -166,10 +179,12 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool *seated)
                           (size_t)r->n_source_pages * sizeof(int32_t)));
     lane->seats[slot] = (hdl__seat){.resident = r,
                                     .child = child,
+                                    .waits = waits,
                                     .forced = bulk,
                                     .history_begin = begin,
                                     .history_bytes = units};
-    lane->rows_reserved += o.K;
+    if (waits) lane->n_waiting++;
+    else lane->rows_reserved += o.K;
     lane->n_seated++;
     if (r->n_live++ == 0) r->home = slot;
     if (r->n_redo > 0)
@@ -183,7 +198,30 @@ done:
 
 hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *seated)
 {
-    return seat_child(lane, resident, seated);
+    return seat_child(lane, resident, true, seated);
+}
+
+/* The seat that waits and comes first, or -1. */
+static int32_t find_first_waiting(const hdl__lane *lane)
+{
+    int32_t first = -1;
+    for (int32_t slot = 0; slot < lane->plan.n_slots && lane->n_waiting > 0; slot++) {
+        const hdl__seat *seat = &lane->seats[slot];
+        if (seat->resident == NULL || !seat->waits) continue;
+        if (first < 0 || hdl__goes_before(seat->resident->sentence, lane->seats[first].resident->sentence)) first = slot;
+    }
+    return first;
+}
+
+void hdl__lane_give_rows(hdl__lane *lane)
+{
+    for (int32_t slot = find_first_waiting(lane); slot >= 0; slot = find_first_waiting(lane)) {
+        const int32_t K = lane->options[slot].K;
+        if (lane->rows_reserved + K > lane->plan.max_rows) return;
+        lane->seats[slot].waits = false;
+        lane->n_waiting--;
+        lane->rows_reserved += K;
+    }
 }
 
 hdl_status hdl__lane_seat_children(hdl__lane *lane)
@@ -194,7 +232,7 @@ hdl_status hdl__lane_seat_children(hdl__lane *lane)
         bool seated = true;
         while (r->sentence != NULL && seated && !hdl__lane_is_short(lane)
                && (r->n_redo > 0 || r->sentence->next_child < r->sentence->n_children))
-            HDL_TRY(seat_child(lane, r, &seated));
+            HDL_TRY(seat_child(lane, r, false, &seated));
     }
 done:
     return status;

@@ -150,11 +150,11 @@ bool hdl__lane_cover(hdl__lane *lane, int32_t slot, int32_t positions)
     return lane->trouble == HDL_OK;
 }
 
-/* Whether a slot stands in the next step: not while given tokens are due, nor when all its positions are queued. */
+/* Whether a slot stands in the next step: not while it waits for rows or given tokens are due, nor when all its positions are queued. */
 static bool steps(const hdl__lane *lane, int32_t slot)
 {
     const hdl__seat *seat = &lane->seats[slot];
-    return seat->resident != NULL && seat->parting == HDL__STAYS && seat->forced == 0
+    return seat->resident != NULL && seat->parting == HDL__STAYS && seat->forced == 0 && !seat->waits
            && seat->pos < lane->options[slot].max_length;
 }
 

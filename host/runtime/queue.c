@@ -35,7 +35,7 @@ void hdl__queue_close(hdl__queue *queue)
     *queue = (hdl__queue){0};
 }
 
-static bool goes_before(const hdl__sentence *a, const hdl__sentence *b)
+bool hdl__goes_before(const hdl__sentence *a, const hdl__sentence *b)
 {
     return a->priority != b->priority ? a->priority > b->priority : a->arrival < b->arrival;
 }
@@ -49,7 +49,7 @@ static void swap_items(hdl__queue *q, int32_t i, int32_t j)
 
 static void sift_up(hdl__queue *q, int32_t i)
 {
-    while (i > 0 && goes_before(q->heap[i], q->heap[(i - 1) / 2])) {
+    while (i > 0 && hdl__goes_before(q->heap[i], q->heap[(i - 1) / 2])) {
         swap_items(q, i, (i - 1) / 2);
         i = (i - 1) / 2;
     }
@@ -60,7 +60,7 @@ static void sift_down(hdl__queue *q, int32_t i)
     for (;;) {
         int32_t first = i;
         for (int32_t child = 2 * i + 1; child <= 2 * i + 2 && child < q->n; child++)
-            if (goes_before(q->heap[child], q->heap[first])) first = child;
+            if (hdl__goes_before(q->heap[child], q->heap[first])) first = child;
         if (first == i) return;
         swap_items(q, i, first);
         i = first;

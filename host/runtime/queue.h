@@ -12,6 +12,8 @@ typedef struct hdl__queue {
     int32_t         spare;      /* places kept for sentences that lanes may send back */
 } hdl__queue;
 
+/* Whether a is to be translated before b. */
+bool       hdl__goes_before(const hdl__sentence *a, const hdl__sentence *b);
 hdl_status hdl__queue_open(int32_t capacity, int32_t spare, hdl__queue *out);
 void       hdl__queue_close(hdl__queue *queue);
 /* Makes sure that `more` sentences fit besides the spare places. */

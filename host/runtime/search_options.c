@@ -224,7 +224,7 @@ hdl_status hdl__search_resolve(hdl_translator *translator, const hdl_search_opti
     HDL_TRY(check_numbers(translator, o, &out->slot));
     HDL_TRY(check_modes(o, &out->slot, out->n_best));
     HDL_CHECK(!out->use_vocab_map || translator->model->vocab_map != NULL, HDL_EINVAL,
-              "use_vocab_map = 1, but the model has no vocabulary map (vmap.txt)");
+              "use_vocab_map = 1: the model has no vocabulary map (vmap.txt)");
     out->max_length = resolve_max_length(translator->model, o, translator->network->decoder.n_positions);
     HDL_CHECK(out->max_length == 0 || out->slot.min_length <= out->max_length, HDL_EINVAL,
               "min_length = %d is above max_length = %d, the model's default", out->slot.min_length, out->max_length);

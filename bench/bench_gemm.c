@@ -2,14 +2,13 @@
  * bench_gemm.c - how fast are the CPU's products: ours and oneDNN's, one thread, beside the measured peak of the
  * processor.
  *
- * Usage: bench_gemm [f32|bf16|int8] [halves] [plain|avx2|avx512]; halves: weights of 16 bits, which AMX multiplies in f32
- * too; with --device on a GPU, see gemm_device.c. Every figure is GFLOP/s (2 M N K a product) of the
- * fastest of many runs; weights are in the cache when they fit. Time is the monotonic clock's: the thread's own
- * clock reads too little once in some ten thousand samples on virtual machines, and the fastest of many would
- * pick just those. The floor is the longer of two times: arithmetic at the measured peak, and one reading of the
- * weights at the measured speed of the cache (or memory) that holds them; the share is the floor over our time.
- * The answer is checked against a sum in double after timing, and a figure above the peak is marked, as the
- * measurement is then wrong.
+ * Usage: bench_gemm [f32|bf16|int8] [halves] [plain|avx2|avx512]; halves: weights of 16 bits, which AMX multiplies in
+ * f32 too; with --device on a GPU, see gemm_device.c. Every figure is GFLOP/s (2 M N K a product) of the fastest of many
+ * runs; weights are in the cache when they fit. Time is the monotonic clock's: the thread's own clock reads too little
+ * once in some ten thousand samples on virtual machines, and the fastest of many would pick just those. The floor is the
+ * longer of two times: arithmetic at the measured peak, and one reading of the weights at the measured speed of the
+ * cache (or memory) that holds them; the share is the floor over our time. The answer is checked against a sum in double
+ * after timing, and a figure above the peak is marked, as the measurement is then wrong.
  */
 #include "fma_peak.h"
 #include "gemm_device.h"
@@ -191,7 +190,7 @@ int main(int argc, char **argv)
     }
     path paths[2] = {{"heddle", open_device(isa, HDL_PRODUCTS_OWN), NULL},
                      {"oneDNN", open_device(isa, HDL_PRODUCTS_ONEDNN), NULL}};
-    const hdl_stream_limits limits = {sizeof limits, MAX_ROWS, 2048, 32000, 0, 0, 0, 0};
+    const hdl_stream_limits limits = {sizeof limits, MAX_ROWS, 2048, 32000, 0, 0, 0, 0, 0};
     int n_paths = 0;
     /* the library chooses its own instructions, so beside a forced set it would be measured against the wrong peak */
     const int n_wanted = isa == HDL_ISA_AUTO ? 2 : 1;

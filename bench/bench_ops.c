@@ -148,7 +148,7 @@ static void run_packed(scene *s)
 
 static void run_edits(scene *s)
 {
-    const hdl_logit_edits_args a = {sizeof a, &s->slots, &s->rows, s->edits, s->n_rows};
+    const hdl_logit_edits_args a = {sizeof a, &s->slots, &s->rows, s->edits, s->n_rows, 0};
     must(hdl_logit_edits(s->stream, &a));
 }
 
@@ -187,8 +187,8 @@ static void open_scene(scene *s, const model *m, hdl_isa isa)
     options.isa = isa;
     must(hdl_device_open("cpu", &options, &s->device));
     must(hdl_stream_create(s->device, &s->stream));
-    const hdl_stream_limits limits = {sizeof limits, MAX_ROWS, m->E, m->E, m->V, POSITIONS, m->H, m->D};
-    const hdl_kv_pool_desc pool = {sizeof pool, 2 * MAX_ROWS * T / HDL_PAGE_ROWS + MAX_ROWS, 1, m->H, m->D, HDL_F32};
+    const hdl_stream_limits limits = {sizeof limits, MAX_ROWS, m->E, m->E, m->V, POSITIONS, m->H, m->D, 0};
+    const hdl_kv_pool_desc pool = {sizeof pool, 2 * MAX_ROWS * T / HDL_PAGE_ROWS + MAX_ROWS, 1, m->H, m->D, HDL_F32, 0};
     const size_t E = (size_t)m->E, V = (size_t)m->V;
     s->x = random_floats(s, MAX_ROWS * E);
     s->y = random_floats(s, MAX_ROWS * E);

@@ -15,9 +15,10 @@
  *
  * The floor of a run is what its multiply-adds and its bytes need at measured limits; the share is floor over time.
  * Bytes are the decoder's weights once a step, the encoder's once a pass, and each key and value once a position that
- * sees it, beams sharing them. On the CPU the limits are the peak of its multiply-adds and what a core reads from the
- * cache that holds the weights, or from memory, and the two times add up. Elsewhere they are those of device_limits.h,
- * heddle's own kernels, measured before; a device computes and reads at a time, so that the longer of the two counts.
+ * sees it, beams sharing them. On the CPU the limits are the peak of its multiply-adds, or of its tiles (AMX; f32 only
+ * for a model stored as f16 or bf16), and what a core reads from the cache that holds the weights, or from memory, and
+ * the two times add up. Elsewhere they are those of device_limits.h, heddle's own kernels, measured before; a device
+ * computes and reads at a time, so that the longer of the two counts.
  *
  * The steady rate is of the tokens between the first and the last tenth by completion. Sentences should be many times
  * the rows: what was computed of a sentence before the first tenth is counted too. A latency begins when a sentence was
@@ -222,6 +223,13 @@ static int has_tiles(void)
     return hdl_device_list(NULL, 0, &cpu) == HDL_OK && strstr(cpu.line, " AMX") != NULL;
 }
 
+/* f32 products go to tiles where the model's weights were stored in 16 bits (host/cpu/gemm_halves.h). */
+static int uses_tiles(const hdl_model_info *m, const setting *set)
+{
+    const int halves = strcmp(m->weights_dtype, "f16") == 0 || strcmp(m->weights_dtype, "bf16") == 0;
+    return has_tiles() && (set->compute != HDL_COMPUTE_F32 || halves);
+}
+
 /* What bounds a run: of a device, or of the cores. */
 typedef struct limits {
     int           on_cpu;
@@ -234,7 +242,7 @@ static double floor_of(const hdl_model_info *m, const hdl_translator_stats *s, c
     /* elsewhere a lane stands for a device */
     if (!l->on_cpu) return fmax(operations / l->device.peak, bytes / l->device.bandwidth) / s->lanes;
     const double reading = bytes / measure_bandwidth(s->weight_bytes);
-    const double tiles = has_tiles() ? measure_tile_peak(set->compute) : 0;
+    const double tiles = uses_tiles(m, set) ? measure_tile_peak(set->compute) : 0;
     const double peak = tiles > 0 ? tiles : measure_fma_peak(HDL_ISA_AVX512, set->compute, true);
     const double known = peak > 0 ? peak : measure_fma_peak(HDL_ISA_AVX2, HDL_COMPUTE_F32, false);
     return ((known > 0 ? operations / (known * 1e9) : 0) + reading) / set->threads;
@@ -367,7 +375,7 @@ static int measure_all(const translate_options *o, const work *w)
 static int load(const translate_options *o, work *w, random_model *bytes)
 {
     const size_t most = o->lines > 0 ? (size_t)o->lines : SIZE_MAX;
-    const hdl_model_options options = {sizeof options, NULL, NULL, NULL, NULL, o->shape != NULL || o->lengths != NULL};
+    const hdl_model_options options = {.struct_bytes = sizeof options, .tokens_only = o->shape != NULL || o->lengths != NULL};
     if (o->shape == NULL) {
         if (hdl_model_load(o->model, &options, &w->model) != HDL_OK) return stop(o->model);
         return o->lengths != NULL ? !work_read_lengths(o->lengths, most, w) : !work_read_text(o->text, most, w);

@@ -121,7 +121,7 @@ static hdl_status pack_square(const place *p, int32_t side, hdl_compute compute,
 static hdl_status measure_product(const place *p, int32_t side, hdl_compute compute, double *peak)
 {
     hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
-    const hdl_stream_limits limits = {sizeof limits, side, side, side, 0, 0, 0, 0};
+    const hdl_stream_limits limits = {sizeof limits, side, side, side, 0, 0, 0, 0, 0};
     const size_t bytes = (size_t)side * (size_t)side * sizeof(float);
     void *x = NULL, *y = NULL;
     hdl_weight *w = NULL;

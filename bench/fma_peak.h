@@ -136,7 +136,8 @@ static inline double measure_fma_peak(hdl_isa isa, hdl_compute compute, bool nat
 }
 
 /* The same of AMX, on a processor that has it and in a process that opened a device of ours, which asks the system for
- * tiles. f32: of weights that have halves (host/cpu/gemm_halves.h), which take five instructions of bf16. */
+ * tiles. f32: of weights that have halves (host/cpu/gemm_halves.h), which take five instructions of bf16; of others the peak is
+ * that of multiply-adds. */
 static inline double measure_tile_peak(hdl_compute compute)
 {
     enum { INT8_MACS = 16 * 16 * 64, BF16_MACS = 16 * 16 * 32, F32_INSTRUCTIONS = 5 };

@@ -144,7 +144,7 @@ file(GLOB simt_mutant_sources CONFIGURE_DEPENDS ${simt_folder}/mutants/*.cc)
 heddle_add_simt_program(simt_mutants ${simt_mutant_sources})
 
 # ---- doubles of NCCL: tests/nccl/VARIANT/libnccl.so.2, one for each way in which it can meet the backend -------------
-foreach(variant IN ITEMS works init_fails broadcast_fails no_broadcast no_version old stalls async_error)
+foreach(variant IN ITEMS works init_fails broadcast_fails no_broadcast no_version old stalls async_error goes_on)
   string(TOUPPER ${variant} upper)
   add_library(nccl_${variant} MODULE ${PROJECT_SOURCE_DIR}/tests/doubles/fake_nccl.c)
   set_target_properties(nccl_${variant} PROPERTIES PREFIX lib SUFFIX .so.2 OUTPUT_NAME nccl

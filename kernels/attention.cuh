@@ -59,7 +59,7 @@ hdl_status attention_probs_paged(hdl_backend_stream *, const PagedTask &, const 
 hdl_status attention_probs_packed(hdl_backend_stream *, const PackedTask &, const ProbsTask &,
                                   hdl_dtype, int M);
 
-// Shared memory past 48 KiB, asked for when the device is opened.
+// Shared memory past 48 KiB, asked for with the device's first stream.
 hdl_status attention_packed_f32_prepare(hdl_backend_device *);
 hdl_status attention_packed_bf16_prepare(hdl_backend_device *);
 hdl_status attention_packed_f16_prepare(hdl_backend_device *);

@@ -107,6 +107,7 @@ hdl_status product_library_open(hdl_backend_device *device)
         device->host->free(made);
         return status;
     }
+    (void)pthread_mutex_init(&made->lock, nullptr);
     device->products  = made;
     const size_t used = strlen(device->description);
     snprintf(device->description + used, sizeof device->description - used, "; products: %s", made->words);
@@ -117,8 +118,15 @@ void product_library_close(hdl_backend_device *device)
 {
     if (device->products == nullptr) return;
     const DeviceScope scope(device);
-    (void)device->products->call.Destroy(device->products->handle);
-    device->host->free(device->products);
+    ProductLibrary *products = device->products;
+    if (!device->lost) (void)products->call.Destroy(products->handle);      // which may wait for the device
+    while (products->asked != nullptr) {
+        AskedShape *shape = products->asked;
+        products->asked   = shape->next;
+        device->host->free(shape);
+    }
+    (void)pthread_mutex_destroy(&products->lock);
+    device->host->free(products);
     device->products = nullptr;
 }
 

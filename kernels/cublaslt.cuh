@@ -7,11 +7,12 @@
 #include "gemm_library.cuh"
 
 #include <cublasLt.h>
+#include <pthread.h>
 
 namespace hdl {
 
 // Of one call; longer products go in blocks of rows. Sums of a block then stay in the second-level cache until they are
-// finished: 2048 rows of 2048 outputs are 16 MiB. It is also the largest M that the check at open must try.
+// finished: 2048 rows of 2048 outputs are 16 MiB. It is also the largest M that the check at pack must try.
 constexpr int32_t kLibraryRows = 2048;
 // What NVIDIA recommends for sm_90; without split K the algorithms that are taken need less.
 constexpr size_t kLibraryWorkspaceBytes = size_t{32} << 20;
@@ -34,12 +35,25 @@ struct CublasLtCalls {
 
 constexpr int kProductsBytes = 32;
 
+// Whether an algorithm serves every M of a call, which depends on nothing else than this: weights of one shape share
+// the answer, as asking takes kLibraryRows calls.
+struct AskedShape {
+    hdl_dtype            dtype;
+    int32_t              N, K;
+    int64_t              ld, ldx;
+    cublasLtMatmulAlgo_t algorithm;
+    bool                 serves;
+    AskedShape          *next;
+};
+
 // Of a device; calls may come from any thread.
 struct ProductLibrary {
     CublasLtCalls    call;
     cublasLtHandle_t handle;
     char             words[kProductsBytes];          // "cuBLASLt 13.0.2"
     int32_t          taken, refused;                 // weights so far; atomic
+    pthread_mutex_t  lock;                           // of the list
+    AskedShape      *asked;                          // so far; freed with the library
 };
 
 // How one weight is multiplied; never changes after pack.

@@ -26,6 +26,8 @@ struct hdl_backend_device {
     uint64_t                memory_bytes;
     char                    description[kDescriptionBytes];
     char                   *library_dir;        // of the options, or nullptr: where optional libraries are looked for first
+    bool                    loaded;             // all kernels are on it; device.cu has the lock
+    bool                    lost;               // work on it never ends (group.cu): nothing may wait for it
     hdl::ProductLibrary    *products;           // cuBLASLt, where the caller asked for it; nullptr: ours
 };
 
@@ -72,7 +74,8 @@ hdl_status fail(const hdl_backend_device *device, hdl_status status, const char 
 // HDL_OK, HDL_ENOMEM or HDL_EDEVICE with the line "what: cudaErrorName: text".
 hdl_status check(const hdl_backend_device *device, cudaError_t error, const char *what);
 
-// Device memory, 256-byte aligned, zeroed, through the hooks; freeing NULL is fine.
+// Device memory, 256-byte aligned, zeroed, through the hooks; freeing NULL is fine. Freeing waits for the device, so
+// that of one that is lost all memory stays taken, and no more is given.
 hdl_status device_alloc(hdl_backend_device *device, size_t bytes, void **block);
 void       device_free(hdl_backend_device *device, void *block, size_t bytes);
 
@@ -87,7 +90,7 @@ size_t gemm_scratch_bytes(const hdl_stream_limits &limits);
 size_t logit_scratch_bytes(const hdl_backend_device *device, const hdl_stream_limits &limits);
 size_t attention_scratch_bytes(const hdl_stream_limits &limits);
 
-// Function attributes (shared memory past 48 KiB), set once when the device is opened, so that no op sets any.
+// Function attributes (shared memory past 48 KiB), set once with the device's first stream, so that no op sets any.
 hdl_status gemm_prepare(hdl_backend_device *device);
 hdl_status logit_prepare(hdl_backend_device *device);
 hdl_status attention_prepare(hdl_backend_device *device);

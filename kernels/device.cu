@@ -92,17 +92,35 @@ hdl_status ask_properties(hdl_backend_device *device)
     return HDL_OK;
 }
 
-// Every kernel on this device, now: asking for a kernel's attributes loads it ("Lazy Loading" of the programming guide).
-// A kernel without code for the device shows here, and not in the middle of the first step.
-hdl_status load_kernels(hdl_backend_device *device)
+// Asking for a kernel's attributes loads it.
+hdl_status load_kernel(hdl_backend_device *device, const KernelEntry *kernel)
 {
-    hdl_status status = HDL_OK;
-    for (const KernelEntry *k = kernel_list; k != nullptr && status == HDL_OK; k = k->next) {
-        cudaFuncAttributes about;
-        status = check(device, cudaFuncGetAttributes(&about, k->function), "loading the kernels");
-    }
-    return status;
+    char what[kLineBytes / 2];
+    cudaFuncAttributes about;
+    const cudaError_t error = cudaFuncGetAttributes(&about, kernel->function);
+    if (error == cudaSuccess) return HDL_OK;
+    // the compiler's words around the name: "... [with auto kKernel = hdl::{anonymous}::norm_row_kernel<float>]"
+    const char *begin = strstr(kernel->words, kKernelMark);
+    begin             = begin != nullptr ? begin + strlen(kKernelMark) : kernel->words;
+    const char *end   = begin + strcspn(begin, "];");
+    for (const char *at = begin; at < end && *at != '<'; ++at)
+        if (*at == ':') begin = at + 1;
+    snprintf(what, sizeof what, "loading the kernel %.*s", static_cast<int>(end - begin), begin);
+    return check(device, error, what);
 }
+
+hdl_status load_all(hdl_backend_device *device)
+{
+    const DeviceScope scope(device);
+    hdl_status status = HDL_OK;
+    for (const KernelEntry *k = kernel_list; k != nullptr && status == HDL_OK; k = k->next)
+        status = load_kernel(device, k);
+    if (status == HDL_OK) status = gemm_prepare(device);
+    if (status == HDL_OK) status = logit_prepare(device);
+    return status == HDL_OK ? attention_prepare(device) : status;
+}
+
+pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;    // of all devices: held once for each
 
 hdl_status prepare(hdl_backend_device *device)
 {
@@ -111,11 +129,8 @@ hdl_status prepare(hdl_backend_device *device)
     if (status == HDL_OK) status = ask_properties(device);
     if (status == HDL_OK)
         status = check(device, cudaStreamCreateWithFlags(&device->setup, cudaStreamNonBlocking), "device");
-    if (status == HDL_OK) status = load_kernels(device);
-    if (status == HDL_OK) status = gemm_prepare(device);
-    if (status == HDL_OK) status = logit_prepare(device);
-    if (status == HDL_OK) status = attention_prepare(device);
-    return status;
+    // All were built for the same devices, so that one tells whether this is among them; without a stream none runs.
+    return status == HDL_OK ? load_kernel(device, kernel_list) : status;
 }
 
 // The caller's text need not outlive the call.
@@ -130,8 +145,8 @@ hdl_status keep_library_dir(hdl_backend_device *device, const char *library_dir)
     return HDL_OK;
 }
 
-// cuDevicePrimaryCtxGetState of the driver, whose CUdevice is the runtime's number of a device and whose success is 0. Found
-// once, when the runtime has loaded the driver: a library that links it would not load where there is none.
+// cuDevicePrimaryCtxGetState of the driver, whose CUdevice is the runtime's number of a device and whose success is 0.
+// Found once, when the runtime has loaded the driver: a library that links it would not load where there is none.
 using ContextState = int (*)(int device, unsigned *flags, int *active);
 
 ContextState   context_state;
@@ -164,6 +179,15 @@ hdl_status out_of_memory(hdl_backend_device *device, const char *what, size_t by
 }
 
 }  // namespace
+
+hdl_status device_load_kernels(hdl_backend_device *device)
+{
+    (void)pthread_mutex_lock(&loading);
+    const hdl_status status = device->loaded ? HDL_OK : load_all(device);
+    device->loaded          = status == HDL_OK;
+    (void)pthread_mutex_unlock(&loading);
+    return status;
+}
 
 void put_device_back(int index)
 {
@@ -202,6 +226,7 @@ hdl_status check(const hdl_backend_device *device, cudaError_t error, const char
 
 hdl_status device_alloc(hdl_backend_device *device, size_t bytes, void **block)
 {
+    if (device->lost) return fail(device, HDL_EDEVICE, "device memory: %s:%d is lost", kBackendName, device->index);
     const DeviceScope scope(device);
     void *made = nullptr;
     if (device->hooks.alloc != nullptr) {
@@ -225,7 +250,7 @@ hdl_status device_alloc(hdl_backend_device *device, size_t bytes, void **block)
 
 void device_free(hdl_backend_device *device, void *block, size_t bytes)
 {
-    if (block == nullptr) return;
+    if (block == nullptr || device->lost) return;
     const DeviceScope scope(device);
     if (device->hooks.free != nullptr) device->hooks.free(block, bytes, kDeviceMemory, device->hooks.user);
     else (void)cudaFree(block);
@@ -259,7 +284,7 @@ hdl_status pinned_alloc(hdl_backend_device *device, size_t bytes, void **block)
 
 void pinned_free(hdl_backend_device *device, void *block, size_t bytes)
 {
-    if (block == nullptr) return;
+    if (block == nullptr || device->lost) return;
     const DeviceScope scope(device);
     if (device->hooks.free != nullptr) device->hooks.free(block, bytes, kPinnedMemory, device->hooks.user);
     else (void)cudaFreeHost(block);

@@ -9,6 +9,7 @@ namespace hdl {
 // device.cu
 hdl_status device_open(int index, const hdl_device_options *, const hdl_backend_host *, hdl_backend_device **);
 void       device_close(hdl_backend_device *);
+hdl_status device_load_kernels(hdl_backend_device *);    // all of them, once; for whoever makes a stream
 hdl_status device_count(const hdl_backend_host *, int32_t *n);
 hdl_status device_describe(const hdl_backend_device *, hdl_device_info *);
 hdl_status pinned_alloc(hdl_backend_device *, size_t bytes, void **);

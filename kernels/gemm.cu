@@ -53,8 +53,8 @@ hdl_status round_rows(hdl_backend_stream *stream, const char *op, GemmInput *inp
     const int32_t ld = rounded_ld(input->K);
     const dim3 grid(static_cast<unsigned>((ld / kInputs + kThreads - 1) / kThreads),
                     static_cast<unsigned>(M < kMaxGridY ? M : kMaxGridY));
-    const hdl_status status = launch(stream, op, listed<gemm_round_kernel<Element>>, grid, dim3(kThreads), 0, *input, count,
-                                     M, ld, static_cast<Element *>(to));
+    const hdl_status status = launch(stream, op, listed<gemm_round_kernel<Element>>, grid, dim3(kThreads), 0, *input,
+                                     count, M, ld, static_cast<Element *>(to));
     input->x      = to;
     input->ldx    = ld;
     input->rows   = nullptr;

@@ -148,8 +148,9 @@ hdl_status launch_few(hdl_backend_stream *stream, const hdl_gemm_args *args, con
     const int groups = choose_few(stream->device, &tile, args).groups;
     const dim3 grid(static_cast<unsigned>((args->M + Tile::kTileM - 1) / Tile::kTileM),
                     static_cast<unsigned>((args->N + Tile::kTileN - 1) / Tile::kTileN));
-    return launch(stream, "gemm", listed<gemm_int8_few_kernel<T>>, grid, dim3(static_cast<unsigned>(Tile::kThreads * groups)),
-                  hdl_gemm_bytes(&tile, groups), input, output_of(args), args->count, args->M);
+    return launch(stream, "gemm", listed<gemm_int8_few_kernel<T>>, grid,
+                  dim3(static_cast<unsigned>(Tile::kThreads * groups)), hdl_gemm_bytes(&tile, groups), input,
+                  output_of(args), args->count, args->M);
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ library_finish_kernel(const GemmOutput out, const float *sums, const int32_t ld,
     const int n = (blockIdx.x * kThreads + threadIdx.x) * kOutputs, live = live_rows(count, m0 + M);
     for (int m = m0 + blockIdx.y; m < live; m += gridDim.y) {
         uint32_t top = 0;
-        if (n < out.N) {                             // the others stay: a warp finds its part's greatest magnitude together
+        if (n < out.N) {                             // the others stay: a warp finds its greatest magnitude together
             float sum[kOutputs];
             load_vec(sums + static_cast<int64_t>(m - m0) * ld + n, sum);
             top = finish_outputs<Row>(out, m, n, sum);
@@ -98,8 +98,8 @@ hdl_status gather(hdl_backend_stream *stream, const GemmInput &in, const int32_t
     const int32_t ld = round_up(in.K, kVec<Element>);
     *x   = to;
     *ldx = ld;
-    return launch(stream, "gemm", listed<library_gather_kernel<Element>>, grid_of(ld, kVec<Element>, M), dim3(kThreads), 0, in,
-                  count, m0, M, ld, static_cast<Element *>(to));
+    return launch(stream, "gemm", listed<library_gather_kernel<Element>>, grid_of(ld, kVec<Element>, M), dim3(kThreads),
+                  0, in, count, m0, M, ld, static_cast<Element *>(to));
 }
 
 // Rows m0 .. m0 + M as the library reads them: where they lie, or copied to `to`.

@@ -5,18 +5,22 @@
  * Reference  tests/test_library_refusals.c, with libraries whose order depends on M or that do not serve each M.
  * Source     cuBLAS manual, "cublasLtMatmulAlgoGetHeuristic()", "cublasLtMatmulAlgoCheck()".
  *
- * Mapping    Host code at load: the library is asked whether the algorithm serves each M from 1 to 2048, the largest of a
- *            call, with our workspace. Then two kernels for the check of the order: the same row x, many times over, is
- *            multiplied at M = 1, 8, 64 and 2048, and once with wider rows; every row of the sums must have the bits of
- *            the first. So the order depends neither on M nor on the row's place.
+ * Mapping    Host code at load: the library is asked whether the algorithm serves each M from 1 to 2048, the largest of
+ *            a call, with our workspace; once for all weights of a shape. Then two kernels for the check of the order, for
+ *            each weight: the same row x, many times over, is multiplied at M = 1, 8, 64 and 2048, and once with wider
+ *            rows; every row of the sums must have the bits of the first. So the order depends neither on M nor on the
+ *            row's place.
  * Numerics   No split K: the library is asked for algorithms without a reduction, and one that splits all the same is
  *            passed over. The inputs of the check are of many sizes, so that no sum is exact and another order shows.
- * Bound      2048 questions to the library and about 2200 rows of the product, 16 N bytes a row; milliseconds a weight.
+ * Bound      2048 questions to the library a shape; about 2200 rows of the product, 16 N bytes a row, a weight. The time
+ *            that takes was not measured.
  */
 #include "cublaslt.cuh"
 
 #include "launch.cuh"
 #include "vec.cuh"
+
+#include <string.h>
 
 namespace hdl {
 namespace {
@@ -31,7 +35,8 @@ constexpr int     kTries      = sizeof kTriedRows / sizeof *kTriedRows;
 constexpr int32_t kWideRows   = 8;                   // M of the try whose rows lie twice as far apart
 constexpr size_t  kAlign      = 256;
 constexpr uint32_t kStep = 0x9e3779b9u, kMix = 0x85ebca6bu;    // a Weyl sequence and a multiplier of MurmurHash3
-// Inputs have 12 sizes, 1 to 2^-11: sums of products of 16 bits then need more than the 24 of an f32, whatever the weights.
+// Inputs have 12 sizes, 1 to 2^-11: sums of products of 16 bits then need more than the 24 of an f32, whatever the
+// weights.
 constexpr uint32_t kSizes = 12, kFloatBias = 127, kFloatExponent = 23;
 
 // Every row the same: element k from a hash of k.
@@ -125,8 +130,8 @@ hdl_status try_rows(hdl_backend_stream *stream, const hdl_weight *w, const Libra
         error = cudaMemcpyAsync(bench.first, bench.sums, row_bytes, cudaMemcpyDeviceToDevice, stream->native);
         return check(w->device, error, "pack");
     }
-    return launch(stream, "pack", listed<library_compare_kernel>, grid_of(w->N, M), dim3(kThreads), 0, bench.first, bench.sums,
-                  sums_ld(w->N), w->N, M, bench.wrong);
+    return launch(stream, "pack", listed<library_compare_kernel>, grid_of(w->N, M), dim3(kThreads), 0, bench.first,
+                  bench.sums, sums_ld(w->N), w->N, M, bench.wrong);
 }
 
 // Whether the plan gives one order of sums.
@@ -185,8 +190,8 @@ int ask_candidates(const ProductLibrary &library, const hdl_weight *w, LibraryPl
                                     sizeof no_reduction) == CUBLAS_STATUS_SUCCESS &&
         call.PreferenceSetAttribute(&wish, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &x_align, sizeof x_align) ==
             CUBLAS_STATUS_SUCCESS;
-    if (!described || call.AlgoGetHeuristic(library.handle, &plan->product, &plan->weights, &rows.in, &rows.out, &rows.out,
-                                            &wish, kCandidates, found, &n) != CUBLAS_STATUS_SUCCESS)
+    if (!described || call.AlgoGetHeuristic(library.handle, &plan->product, &plan->weights, &rows.in, &rows.out,
+                                            &rows.out, &wish, kCandidates, found, &n) != CUBLAS_STATUS_SUCCESS)
         return 0;
     return n;
 }
@@ -200,8 +205,9 @@ bool splits_sums(const CublasLtCalls &call, const cublasLtMatmulAlgo_t &algorith
     return asked != CUBLAS_STATUS_SUCCESS || parts > 1;      // 0 and 1: not split
 }
 
-// Whether the library would run the algorithm at every M of a call: the list was made for one, and an encoder pass has any.
-bool covers_rows(const ProductLibrary &library, const hdl_weight *w, LibraryPlan *plan, int32_t ldx)
+// Whether the library would run the algorithm at every M of a call: the list was made for one, and an encoder pass has
+// any.
+bool ask_all_rows(const ProductLibrary &library, const hdl_weight *w, LibraryPlan *plan, int32_t ldx)
 {
     for (int32_t M = 1; M <= kLibraryRows; ++M) {
         RowLayouts rows;
@@ -215,10 +221,31 @@ bool covers_rows(const ProductLibrary &library, const hdl_weight *w, LibraryPlan
     return true;
 }
 
+bool is_shape(const AskedShape &a, const AskedShape &b)
+{
+    return a.dtype == b.dtype && a.N == b.N && a.K == b.K && a.ld == b.ld && a.ldx == b.ldx &&
+           memcmp(&a.algorithm, &b.algorithm, sizeof a.algorithm) == 0;
+}
+
+// The same, from the list where a weight of this shape came before. Who asks holds the lock, so that nobody asks twice.
+bool covers_rows(ProductLibrary *library, const hdl_weight *w, LibraryPlan *plan, int32_t ldx)
+{
+    AskedShape shape = {w->dtype, w->N, w->K, w->ld, ldx, plan->algorithm, false, nullptr};
+    (void)pthread_mutex_lock(&library->lock);
+    const AskedShape *found = library->asked;
+    while (found != nullptr && !is_shape(*found, shape)) found = found->next;
+    shape.serves = found != nullptr ? found->serves : ask_all_rows(*library, w, plan, ldx);
+    shape.next   = library->asked;
+    void *kept   = found == nullptr ? w->device->host->alloc(sizeof shape) : nullptr;
+    if (kept != nullptr) library->asked = static_cast<AskedShape *>(memcpy(kept, &shape, sizeof shape));
+    (void)pthread_mutex_unlock(&library->lock);
+    return shape.serves;             // also without memory to keep it: the next weight asks again
+}
+
 // `*serves` with plan->algorithm set, or no candidate holds.
 hdl_status choose(hdl_backend_stream *stream, const hdl_weight *w, LibraryPlan *plan, const Bench &bench, bool *serves)
 {
-    const ProductLibrary &library = *w->device->products;
+    ProductLibrary &library = *w->device->products;
     cublasLtMatmulHeuristicResult_t found[kCandidates] = {};
     *serves = false;
     if (describe_product(library.call, w, plan) != CUBLAS_STATUS_SUCCESS) return HDL_OK;
@@ -229,7 +256,7 @@ hdl_status choose(hdl_backend_stream *stream, const hdl_weight *w, LibraryPlan *
             splits_sums(library.call, found[i].algo))
             continue;
         plan->algorithm = found[i].algo;
-        if (!covers_rows(library, w, plan, bench.ldx)) continue;
+        if (!covers_rows(&library, w, plan, bench.ldx)) continue;
         status = check_order(stream, w, *plan, bench, serves);
     }
     return status;
@@ -250,7 +277,7 @@ hdl_status library_plan_make(hdl_weight *w)
     Bench bench               = {};
     bool serves               = false;
     hdl_status status         = bench_open(w, &bench);
-    const bool has_room       = status != HDL_ENOMEM;    // without room for the check ours takes its place: the weight fits
+    const bool has_room       = status != HDL_ENOMEM;    // without room for the check ours takes its place
     if (status == HDL_OK) status = choose(&stream, w, plan, bench, &serves);
     if (!has_room) status = HDL_OK;
     (void)cudaStreamSynchronize(device->setup);      // what is queued reads the memory that goes

@@ -2,11 +2,11 @@
  * gemm_tile_round.cuh - one tile of an int8 product that takes rows of bf16 and rounds them on their way to shared memory.
  *
  * The greatest magnitude of each row is known, so a row needs no pass before its product; rows begin, and K ends, at a
- * multiple of 16 bytes of bf16. Weights travel as in
- * gemm_tile_mma.cuh. Of the rows, 16 bytes at a time, a thread reads its part of the next slab into registers before it
- * multiplies this one, and rounds it to where ldmatrix will look for it behind that: the multiplying hides the reads. 16
- * neighbouring lanes have the 128 inputs of a row: both 256 bytes read and 128 bytes written lie side by side. Integers,
- * sums and factors are those of rows that were quantised before, so the bits are.
+ * multiple of 16 bytes of bf16. Weights travel as in gemm_tile_mma.cuh. Of the rows, 16 bytes at a time, a thread reads
+ * its part of the next slab into registers before it multiplies this one, and rounds it to where ldmatrix will look for
+ * it behind that: the multiplying hides the reads. 16 neighbouring lanes have the 128 inputs of a row: both 256 bytes
+ * read and 128 bytes written lie side by side. Integers, sums and factors are those of rows that were quantised before,
+ * so the bits are.
  */
 #pragma once
 #include "gemm_tile_mma.cuh"

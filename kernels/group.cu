@@ -3,11 +3,13 @@
  *
  * Contract   include/heddle/backend.h, group_*; host/device/device_group.c has checked the devices.
  * Reference  A copy has the bytes of the first; tests/test_replicas.c.
- * Source     NCCL, "Creating a Communicator", "Group Calls", "Error Handling", ncclBroadcast; CUDA Runtime API, cudaMemcpyPeerAsync.
+ * Source     NCCL, "Creating a Communicator", "Group Calls", "Error Handling", ncclBroadcast; CUDA Runtime API,
+ *            cudaMemcpyPeerAsync.
  *
- * Mapping    No kernels. One communicator over all devices, from group_open to group_close; a broadcast a block, on each
- *            device's own setup stream. Without NCCL, when it does not start or a broadcast does not end, blocks are
- *            copied one device after the other; the runtime stages them where two devices cannot reach each other.
+ * Mapping    No kernels. One communicator over all devices, from group_open to group_close; a broadcast a block, on
+ *            each device's own setup stream. Without NCCL, when it does not start or a broadcast does not end, blocks are
+ *            copied one device after the other; the runtime stages them where two devices cannot reach each other. A
+ *            broadcast that goes on behind ncclCommAbort takes the devices with it: loading fails, and nothing waits.
  * Numerics   None: bytes. Devices of unlike compute capability are refused: the same weights would round unlike.
  * Bound      The link between two devices; at load only. 200 MB are 1 ms over NVLink (300 GB/s), 8 ms over PCIe 5.
  */
@@ -20,6 +22,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 constexpr int kWayBytes = 640;                       // a library's line and the words before it
@@ -38,11 +41,12 @@ namespace hdl {
 namespace {
 
 // Connections are made before ncclGroupEnd returns; what is left is one block over the link, 0.2 s for 200 MB at 1 GB/s.
-// A fabric that is not set up right shows as a broadcast that never ends.
+// A fabric that is not set up right shows as a broadcast that never ends. ncclCommInitAll has no such limit: it returns
+// when it is done, and there is nothing to abort before.
 constexpr time_t kBroadcastSeconds = 5;
-constexpr time_t kAbortSeconds     = 1;              // until NCCL's kernels see that they are given up: they look all the time
+constexpr time_t kAbortSeconds     = 1;              // until NCCL's kernels, which look all the time, see it
 constexpr long   kPollNanoseconds  = 50 * 1000;      // a broadcast of a small block
-constexpr char   kGoesOn[] = "copy of the weights: NCCL: a broadcast goes on after ncclCommAbort";
+constexpr int    kCauseBytes       = 128;
 
 // Puts the thread's device back, whichever a library has left current.
 class KeptDevice {
@@ -143,6 +147,19 @@ hdl_status broadcast_copies(hdl_backend_group *group, void *const *blocks, size_
     return status != HDL_OK ? status : waited;
 }
 
+// The broadcast goes on for all that was done. Freeing a block would wait for it, for ever.
+hdl_status lose_devices(hdl_backend_group *group, size_t bytes, int error)
+{
+    char cause[kCauseBytes];
+    snprintf(cause, sizeof cause, "had not ended after %d s", static_cast<int>(kBroadcastSeconds));
+    if (error != 0) snprintf(cause, sizeof cause, "failed (%s)", group->nccl.error_string(error));
+    for (int32_t i = 0; i < group->n; ++i) group->devices[i]->lost = true;
+    return fail(group->devices[0], HDL_EDEVICE, "copy of the weights: %.*s: a broadcast of %zu bytes %s, and goes on "
+                "%d s after ncclCommAbort: what was taken of the %d devices' memory stays so until the process ends",
+                static_cast<int>(strcspn(group->way, ":")), group->way, bytes, cause, static_cast<int>(kAbortSeconds),
+                static_cast<int>(group->n));
+}
+
 hdl_status broadcast_nccl(hdl_backend_group *group, void *const *blocks, size_t bytes)
 {
     const KeptDevice kept;
@@ -151,7 +168,8 @@ hdl_status broadcast_nccl(hdl_backend_group *group, void *const *blocks, size_t 
     if (error == 0) {
         for (int32_t i = 0; i < group->n && error == 0; ++i) {
             const DeviceScope scope(group->devices[i]);
-            error = nccl.broadcast(blocks[0], blocks[i], bytes, kNcclChar, 0, group->comms[i], group->devices[i]->setup);
+            error = nccl.broadcast(blocks[0], blocks[i], bytes, kNcclChar, 0, group->comms[i],
+                                   group->devices[i]->setup);
         }
         const int ended = nccl.group_end();
         if (error == 0) error = ended;
@@ -159,8 +177,7 @@ hdl_status broadcast_nccl(hdl_backend_group *group, void *const *blocks, size_t 
     if (error == 0 && is_drained(group, kBroadcastSeconds, &error)) return wait_all(group);
     end_nccl(group, nccl.comm_abort);                // first, or what it has queued may wait for ever
     int after = 0;
-    if (!is_drained(group, kAbortSeconds, &after))
-        return fail(group->devices[0], HDL_EDEVICE, kGoesOn);    // not run on the stand-in: its double does end
+    if (!is_drained(group, kAbortSeconds, &after)) return lose_devices(group, bytes, error);
     (void)wait_all(group);
     if (error != 0)
         return fail(group->devices[0], HDL_EDEVICE, "copy of the weights: NCCL: ncclBroadcast: %s",

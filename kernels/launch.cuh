@@ -3,9 +3,9 @@
  *
  *     return launch(stream, "norm", listed<norm_row_kernel<float>>, dim3(blocks), dim3(kThreads), shared_bytes, ...);
  *
- * What can be launched stands in a list, and opening a device loads all of it (device.cu). Since CUDA 12 a kernel's module
- * is loaded when the kernel is first used; in a decode step that would be inside a stream capture, where the runtime
- * forbids what may wait for the device, or between two lanes' steps, where loading waits for both.
+ * What can be launched stands in a list, and the first stream of a device loads all of it (device.cu). Since CUDA 12 a
+ * kernel's module is loaded when the kernel is first used; in a decode step that would be inside a stream capture,
+ * where the runtime forbids what may wait for the device, or between two lanes' steps, where loading waits for both.
  */
 #pragma once
 #include "cuda_backend.cuh"
@@ -14,13 +14,19 @@ namespace hdl {
 
 struct KernelEntry {
     const void        *function;
+    const char        *words;                        // the compiler's, which end with kKernelMark and the kernel's name
     const KernelEntry *next;
 };
 
 inline const KernelEntry *kernel_list;               // filled when the library is loaded
 
+constexpr char kKernelMark[] = "kKernel = ";
+
+template <auto kKernel> const char *kernel_words() { return __PRETTY_FUNCTION__; }
+
 template <class... P> struct ListedKernel : KernelEntry {
-    explicit ListedKernel(void (*k)(P...)) : KernelEntry{reinterpret_cast<const void *>(k), kernel_list}, kernel(k)
+    ListedKernel(void (*k)(P...), const char *words)
+        : KernelEntry{reinterpret_cast<const void *>(k), words, kernel_list}, kernel(k)
     {
         kernel_list = this;
     }
@@ -28,7 +34,7 @@ template <class... P> struct ListedKernel : KernelEntry {
 };
 
 // Whoever names listed<some_kernel> has put it into the list. Of a kernel in a header each file has an entry.
-template <auto kKernel> static const ListedKernel listed{kKernel};
+template <auto kKernel> static const ListedKernel listed{kKernel, kernel_words<kKernel>()};
 
 // Queues one kernel and counts it; arguments are converted to the parameters' types. `op` opens the line of detail on
 // failure.

@@ -271,8 +271,8 @@ logit_merge_kernel(const MergeArgs a)
 hdl_status logit_merge(hdl_backend_stream *stream, const hdl_logit_reduce_args *args, const LogitJob &job)
 {
     const MergeArgs merge = {*args->slots, *args->rows, args->out, args->R, args->V, job.round, job.work};
-    return launch(stream, "logit_reduce", listed<logit_merge_kernel>, dim3(static_cast<unsigned>(args->R)), dim3(kThreads),
-                  merge_shared_bytes(), merge);
+    return launch(stream, "logit_reduce", listed<logit_merge_kernel>, dim3(static_cast<unsigned>(args->R)),
+                  dim3(kThreads), merge_shared_bytes(), merge);
 }
 
 }  // namespace hdl

@@ -252,7 +252,8 @@ hdl_status launch_walk(hdl_backend_stream *stream, const char *op, const LogitJo
 {
     const dim3 grid(static_cast<unsigned>((job.R + Tile::kTileM - 1) / Tile::kTileM),
                     static_cast<unsigned>(job.work.n_splits));
-    return launch(stream, op, listed<logit_walk_kernel<Tile>>, grid, dim3(Tile::kThreads), walk_shared_bytes<Tile>(), job);
+    return launch(stream, op, listed<logit_walk_kernel<Tile>>, grid, dim3(Tile::kThreads), walk_shared_bytes<Tile>(),
+                  job);
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ stamp_kernel(uint64_t *to, const int32_t *place, int64_t stride, int32_t index)
 
 hdl_status op_stamp(hdl_backend_stream *stream, const hdl_stamp_args *args)
 {
-    return launch(stream, "stamp", listed<stamp_kernel>, dim3(1), dim3(1), 0, args->to, args->place, args->stride, args->index);
+    return launch(stream, "stamp", listed<stamp_kernel>, dim3(1), dim3(1), 0, args->to, args->place, args->stride,
+                  args->index);
 }
 
 }  // namespace hdl

@@ -55,7 +55,9 @@ hdl_status stream_create(hdl_backend_device *device, hdl_backend_stream **stream
 {
     const DeviceScope scope(device);
     cudaStream_t native = nullptr;
-    hdl_status status   = check(device, cudaStreamCreateWithFlags(&native, cudaStreamNonBlocking), "stream");
+    hdl_status status   = device_load_kernels(device);
+    if (status == HDL_OK)
+        status = check(device, cudaStreamCreateWithFlags(&native, cudaStreamNonBlocking), "stream");
     if (status != HDL_OK) return status;
     status = new_stream(device, native, true, stream);
     if (status != HDL_OK) (void)cudaStreamDestroy(native);
@@ -64,7 +66,8 @@ hdl_status stream_create(hdl_backend_device *device, hdl_backend_stream **stream
 
 hdl_status stream_wrap(hdl_backend_device *device, void *native, hdl_backend_stream **stream)
 {
-    return new_stream(device, static_cast<cudaStream_t>(native), false, stream);
+    const hdl_status status = device_load_kernels(device);
+    return status == HDL_OK ? new_stream(device, static_cast<cudaStream_t>(native), false, stream) : status;
 }
 
 hdl_status stream_reserve(hdl_backend_stream *stream, const hdl_stream_limits *asked)

@@ -75,8 +75,8 @@ hdl_status op_token_logprobs(hdl_backend_stream *stream, const hdl_token_logprob
     if (status == HDL_OK) status = logit_work(stream, op, args->w, args->M, false, used, &job.work);
     if (status != HDL_OK) return status;
     const unsigned rows = static_cast<unsigned>(args->M);
-    status = launch(stream, op, listed<token_plan_kernel>, dim3((rows + kThreads - 1) / kThreads), dim3(kThreads), 0, args->ids,
-                    args->M, args->pad_id, job.work.pad_edit, job.work.asks);
+    status = launch(stream, op, listed<token_plan_kernel>, dim3((rows + kThreads - 1) / kThreads), dim3(kThreads), 0,
+                    args->ids, args->M, args->pad_id, job.work.pad_edit, job.work.asks);
     if (status == HDL_OK) status = logit_walk(stream, op, args->w, job);
     if (status != HDL_OK) return status;
     return launch(stream, op, listed<token_finish_kernel>, dim3((rows + kRows - 1) / kRows), dim3(kThreads), 0, job.work,

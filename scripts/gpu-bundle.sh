@@ -6,13 +6,14 @@
 #   --out FOLDER         the bundle, made anew: a bundle that is there is deleted; default build/gpu-bundle
 #
 # Programs are built in build/gpu, without oneDNN. On the other machine: gpu-bundle/gpu-check.sh.
-# Exit: 0 made; 1 failed, or it is over 40 MB; 2 wrong usage; 3 neither library is there nor can be built.
+# Exit: 0 made; 1 failed, or it is over 40 MB, or libheddle-cuda.so over 30; 2 wrong usage; 3 neither library is there nor can be built.
 set -euo pipefail
 called_from=$PWD
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 most_bytes=40000000         # what is easily copied to a rented machine
+most_library_bytes=30000000 # of libheddle-cuda.so, stripped of what only a debugger reads
 folder=build/gpu bundle=build/gpu-bundle libraries=
 
 while [ $# -gt 0 ]; do
@@ -101,6 +102,14 @@ fi
 # Faults on the stand-in name functions by the symbols of its library.
 find $packed -type f ! -name 'libheddle-*' -exec strip {} +
 find $packed -name 'libheddle-*' -exec strip --strip-debug {} +
+if [ -e $packed/libheddle-cuda.so ]; then
+    bytes=$(stat -c %s $packed/libheddle-cuda.so)
+    echo "gpu-bundle.sh: libheddle-cuda.so, $bytes bytes"
+    if [ "$bytes" -ge $most_library_bytes ]; then
+        echo "gpu-bundle.sh: libheddle-cuda.so has $bytes bytes, allowed fewer than $most_library_bytes" >&2
+        exit 1
+    fi
+fi
 cp tests/run/run_one.sh $packed/tests/run
 cp bench/peers_gpu.py bench/peers_models.py bench/trace_ops.py bench/paper_estimate.py $packed/bench
 # Each program holds the same library: xz sees that the next file resembles the one before, gzip does not look so far back.
@@ -110,7 +119,7 @@ else
     tar -czf "$bundle/programs.tar.gz" -C $packed .
 fi
 
-cp scripts/gpu-check.sh scripts/gpu-record.sh "$bundle"
+cp scripts/gpu-check.sh scripts/gpu-record.sh scripts/gpu-bench.sh "$bundle"
 cp -r models/en-de "$bundle/models"
 cp -r tests/data/ct2/aren-v2 "$bundle/tests/data/ct2"
 cp -r tests/data/goldens/tiny-* "$bundle/tests/data/goldens"

@@ -38,7 +38,13 @@ while [ $# -gt 0 ]; do
 done
 packed=$(find "$bundle" -maxdepth 1 -name 'programs.tar.*' | head -n 1)
 [ -n "$packed" ] || { echo "gpu-check.sh: no bundle here: run gpu-bundle.sh, then its copy" >&2; exit 2; }
-mkdir -p "${out:=out-$device}"/{done,logs,bench,results,traces} ${copy:+"$copy"} || exit 2
+: "${out:=out-$device}"
+# Its archive would hold itself.
+if [ -n "$copy" ] && [[ $(realpath -m -- "$copy")/ == "$(realpath -m -- "$out")"/* ]]; then
+    echo "gpu-check.sh: --copy '$copy' lies in --out '$out', allowed a folder outside it" >&2
+    exit 2
+fi
+mkdir -p "$out"/{done,late-once,logs,bench,results,traces} ${copy:+"$copy"} || exit 2
 out=$(cd "$out" && pwd)
 [ -z "$copy" ] || copy=$(cd "$copy" && pwd)
 # shellcheck source=scripts/gpu-record.sh
@@ -94,7 +100,8 @@ mapfile -t roads < <(grep '_slow$' "$bundle/test-programs")
 # The stand-in is thousands of times slower than a GPU: programs that it ends in seconds.
 if [ "$device" = simt ]; then programs=(test_norm test_embed test_cache test_token_logprobs); fi
 
-# On a GPU a test that hangs ends alone, and the others of its program go on.
+# On a GPU a test that hangs ends alone, and the others of its program go on. The option shortens limits that tests have;
+# to a test without one it gives none.
 each_test=()
 if [ "$device" = cuda ]; then each_test=(--timeout 40); fi
 
@@ -134,19 +141,27 @@ sanitized() {
 }
 
 # probe_sanitizer TOOL: whether it works on this device, asked with one short translation; $refused is why it does not.
+# Returns 1 when there was no time to know. An answer holds for the calls that follow.
 refused=''
 probe_sanitizer() {
-    local tool=$1
-    refused=''
-    left=$(time_left)
+    local tool=$1 answered=$out/done/sanitize.$1.probe
+    refused='' overran=no
+    [ ! -e "$answered" ] || return 0
+    give_time
+    [ "$left" -ge $least_seconds ] || { echo "$part.$tool" >>"$work/late"; return 1; }
     if [ "$device" != cuda ]; then
         refused="compute-sanitizer is for GPUs; the stand-in's own shadow watches"
     elif ! command -v compute-sanitizer >/dev/null; then
         refused="no compute-sanitizer on the path"
-    elif ! words | sanitized "probe.$tool" "$tool" ./heddle translate tests/data/ct2/aren-v2 --tokens --beam 1 \
-        --device "$device"; then
+    elif ! sanitized "probe.$tool" "$tool" ./heddle translate tests/data/ct2/aren-v2 --tokens --beam 1 \
+        --device "$device" < <(words); then
         refused=$(grep -m 1 -E "$refusals" "$out/logs/probe.$tool" | sed 's/^[= ]*//')
+        if [ $overran = yes ]; then
+            if put_off "$part.$tool"; then return 1; fi
+            refused="one translation had no end after $left s"
+        fi
     fi
+    [ -n "$refused" ] || touch "$answered"
 }
 
 sanitize_program() {
@@ -161,7 +176,7 @@ sanitize_program() {
 
 sanitize_road() {
     local tool=$1
-    if words | sanitized "$tool.road" "$tool" ./heddle translate tests/data/ct2/aren-v2 --tokens --device "$device"; then
+    if sanitized "$tool.road" "$tool" ./heddle translate tests/data/ct2/aren-v2 --tokens --device "$device" < <(words); then
         passed=1
     else
         fail_item "see logs/$tool.road"
@@ -180,7 +195,8 @@ failed_first() {
 
 part_sanitize() {
     for tool in "${tools[@]}"; do
-        probe_sanitizer "$tool"
+        [ ! -e "$out/done/sanitize.$tool" ] || continue
+        probe_sanitizer "$tool" || continue
         if [ -n "$refused" ]; then item "$tool" not_run "$refused"; continue; fi
         item "$tool-road" sanitize_road "$tool"
         for program in $(failed_first); do item "$tool-$program" sanitize_program "$tool" "$program"; done
@@ -191,19 +207,24 @@ part_sanitize() {
 
 score_bound=1e-4            # relative to scores above 1; f32 sums in another order
 n_sentences=20
+company=(4 64 1024)         # rows of a step: of one sentence alone with beam 4; of some; the usual most on a GPU
+if [ "$device" = simt ]; then company=(4 8); fi
+n_crowd=300                 # sentences that fill the largest step: 1,200 hypotheses
 computes=(f32 bf16 f16 int8)
 
 # Names in Arabic letters, a letter a token.
 words() { printf '%s\n' 'آ ت ز م و ن' 'آ ز ا' 'آ ن ي س ة' 'م ح م و د' 'س ل ا م' 'ب غ د ا د' ''; }
 two_words() { words | head -n 2; }
 sentences() { head -n $n_sentences tests/data/en-de/test.en; }
+crowd() { head -n $n_crowd tests/data/en-de/test.en; }
+crowd_of_words() { for ((i = 0; i < n_crowd; i += 6)); do words; done; }
 
-# translate INPUT_FUNCTION FILE ARGUMENT...
+# translate INPUT_FUNCTION FILE ARGUMENT...: without alignment, which has steps of its own, for the usual ones are looked at.
 translate() {
     local input=$1 file=$2
     shift 2
     "$input" >"$work/input"
-    limited ./heddle translate --json --quiet -i "$work/input" "$@" >"$file" 2>"$file.err" ||
+    limited ./heddle translate --json --alignment none --quiet -i "$work/input" "$@" >"$file" 2>"$file.err" ||
         fail_item "heddle translate: $(head -n 1 "$file.err")"
 }
 
@@ -233,14 +254,21 @@ same_road() {
         END { exit bad > 0 || NR == 0 }'; then passed=$((passed + 1)); else fail_item "scores differ"; fi
 }
 
-# same_company INPUT_FUNCTION COMPUTE ARGUMENT...: the same bits with few rows in a step and many.
+# same_company INPUT_FUNCTION COMPUTE ARGUMENT...: the same bits of a sentence alone and in any company.
 same_company() {
-    local input=$1 compute=$2
+    local input=$1 compute=$2 rows
     shift 2
-    translate "$input" "$work/few" "$@" --compute "$compute" --device "$device" --beam 4 --max-rows 8
-    translate "$input" "$work/many" "$@" --compute "$compute" --device "$device" --beam 4 --max-rows 128
-    [ $overran = no ] || return
-    if [ -s "$work/few" ] && cmp -s "$work/few" "$work/many"; then passed=$((passed + 1)); else fail_item "bits differ"; fi
+    for rows in "${company[@]}"; do
+        translate "$input" "$work/rows-$rows" "$@" --compute "$compute" --device "$device" --beam 4 --max-rows "$rows"
+        [ $overran = no ] || return
+    done
+    for rows in "${company[@]:1}"; do
+        if [ -s "$work/rows-$rows" ] && cmp -s "$work/rows-${company[0]}" "$work/rows-$rows"; then
+            passed=$((passed + 1))
+        else
+            fail_item "bits differ with $rows rows"
+        fi
+    done
 }
 
 part_road() {
@@ -252,110 +280,13 @@ part_road() {
         return
     fi
     for program in "${roads[@]}"; do item "$program" check_program "^road on $device" "$program"; done
-    for compute in "${computes[@]}"; do item "aren-v2-rows-$compute" same_company words "$compute" "${aren[@]}"; done
+    for compute in "${computes[@]}"; do item "aren-v2-rows-$compute" same_company crowd_of_words "$compute" "${aren[@]}"; done
     for beam in 1 4; do item "en-de-beam-$beam" same_road sentences $beam models/en-de; done
-    for compute in "${computes[@]}"; do item "en-de-rows-$compute" same_company sentences "$compute" models/en-de; done
+    for compute in "${computes[@]}"; do item "en-de-rows-$compute" same_company crowd "$compute" models/en-de; done
 }
 
-# ---- bench -----------------------------------------------------------------------------------------------------------
-
-# The shipped model through the program: a rate to hold against the last record's, start and text included.
-measure_program() {
-    local input=$1 compute=$2 beam=$3 file=$out/bench/$4
-    shift 4
-    translate "$input" "$work/output" "$@" --device "$device" --compute "$compute" --beam "$beam" --stats "$file.json"
-    if [ $overran = yes ] || [ "$failed" -gt 0 ]; then rm -f "$file.json"; return; fi
-    passed=1
-    note="$(sed -n 's/.*"tokens_per_second": *\([0-9]*\).*/\1/p' "$file.json") tokens/s"
-}
-
-many_sentences() { for _ in 1 2 3 4 5 6 7 8; do cat tests/data/en-de/test.en; done; }
-
-# measure_shape SHAPE OPTIONS...: random weights, newstest2017's lengths.
-measure_shape() {
-    local shape=$1 file=$out/bench/$1
-    limited bench/bench_translate --device "$device" --shape "$shape" --beam 1,4 --compute bf16 \
-        --lengths tests/data/newstest2017-lengths.txt "${@:2}" >"$file.txt" 2>"$work/error" && passed=1 && return
-    rm -f "$file.txt"
-    fail_item "$(tail -n 1 "$work/error")"
-}
-
-# measure_ops SHAPE ROWS LINES: what each op of a step takes, by a trace of bench_translate; beside the paper's figures where
-# there is a python3. A trace is 12 KB a step, before gzip.
-measure_ops() {
-    local shape=$1 rows=$2 lines=$3 file=$out/bench/ops-$1-$2 trace=$work/trace.json
-    limited bench/bench_translate --device "$device" --shape "$shape" --beam 1 --compute bf16 --quick --max-rows "$rows" \
-        --lengths tests/data/newstest2017-lengths.txt --lines "$lines" --trace "$trace" >"$work/output" 2>"$work/error" || { fail_item "$(tail -n 1 "$work/error")"; return; }
-    gzip -c "$trace" >"$out/traces/$shape-$rows.json.gz"
-    if ! command -v python3 >/dev/null; then
-        passed=1 note="no python3 for the table; the trace is traces/$shape-$rows.json.gz"
-        return
-    fi
-    in_time python3 bench/trace_ops.py "$trace" >"$file.txt" 2>"$work/error" && passed=1 && return
-    rm -f "$file.txt"
-    fail_item "$(tail -n 1 "$work/error")"
-}
-
-# measure_products COMPUTE OPTIONS...: our products by shape, beside cuBLASLt's where that library can be had. The dry
-# run names a double of it, which must be taken.
-measure_products() {
-    local file=$out/bench/products-$1.txt why
-    limited bench/bench_gemm --device "$device" --products cublaslt "$@" >"$file" 2>"$work/error" && passed=1 && return
-    why=$(tail -n 1 "$work/error")
-    if [ $overran = no ] && [ "$device" = cuda ] && grep -qE 'cuBLASLt not found|without cublasLt\.h' <<<"$why" &&
-        limited bench/bench_gemm --device "$device" --products own "$@" >"$file" 2>"$work/error"; then
-        passed=1 note="ours alone: $why"
-        return
-    fi
-    rm -f "$file"
-    fail_item "$(tail -n 1 "$work/error")"
-}
-
-# transformers' generate beside us, on a part of the lengths: it is slower, and a part of this check has 3 minutes. Python
-# has libraries of its own; ours are for what it calls.
-measure_peer() {
-    local file=$out/bench/peers-gpu why
-    command -v python3 >/dev/null || { not_run "no python3 on the path"; return; }
-    printf '#!/usr/bin/env bash\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "$libraries" "$work/bench/bench_translate" \
-        >"$work/bench/with_libraries"
-    chmod +x "$work/bench/with_libraries"
-    in_time python3 bench/peers_gpu.py --bench bench/with_libraries --lengths tests/data/newstest2017-lengths.txt \
-        --lines 512 --batches 128,512 --runs 1 --out "$file.json" >"$file-lines.txt" 2>"$work/error" && passed=1 && return
-    rm -f "$file-lines.txt" "$file.json"
-    why=$(tail -n 1 "$work/error")
-    case $why in
-        "peers_gpu: not run: "*) not_run "${why#*not run: }" ;;
-        *) fail_item "$why" ;;
-    esac
-}
-
-part_bench() {
-    if [ "$device" = simt ]; then
-        item aren-v2 measure_program two_words f32 1 aren-v2 tests/data/ct2/aren-v2 --tokens
-        item shape-tiny measure_shape tiny --quick --lines 3 --max-rows 16
-        item ops-tiny-4 measure_ops tiny 4 4
-        if [ -e tests/cublaslt/sound ]; then
-            item products measure_products bf16 --quick --library-dir tests/cublaslt/sound
-        else
-            item products not_run "the bundle has no double of cuBLASLt"
-        fi
-        return
-    fi
-    item shape-base measure_shape base
-    # Sentences enough that a step is full for some time, and no more: a trace is some MB.
-    item ops-base-1 measure_ops base 1 4
-    item ops-base-64 measure_ops base 64 192
-    item ops-base-512 measure_ops base 512 1024
-    item ops-base-1024 measure_ops base 1024 2048
-    item products measure_products bf16
-    item peer-transformers measure_peer
-    for compute in "${computes[@]}"; do
-        for beam in 1 4; do
-            item "en-de-$compute-$beam" measure_program many_sentences "$compute" $beam "en-de-$compute-$beam" models/en-de
-        done
-    done
-    for shape in big deep; do item "shape-$shape" measure_shape $shape; done
-}
+# shellcheck source=scripts/gpu-bench.sh
+. "$bundle/gpu-bench.sh"
 
 # ---- run -------------------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ part_seconds=165            # a part ends within 3 minutes, the start of the scr
 least_seconds=5             # with less left no item begins
 kill_seconds=5              # from the polite to the final signal
 
-ask_seconds=60              # for a driver that does not answer
+ask_seconds=60              # for a driver that does not answer; of a short --seconds a quarter
+if [ -n "$seconds" ] && [ $((seconds / 4)) -lt $ask_seconds ]; then ask_seconds=$((seconds / 4)); fi
 spare_seconds=15            # of --seconds: for the record and the archive
 
-part='' passed=0 failed=0 skipped=0 note='' left=0 overran=no part_began=0 at_once=1 most_seconds=$part_seconds
+part='' passed=0 failed=0 skipped=0 note='' left=0 item_ends=0 overran=no part_began=0 at_once=1 most_seconds=$part_seconds
 export overran              # set by `limited`, read by items
 
 # begin_part NAME ITEMS_AT_ONCE SECONDS_OF_AN_ITEM
@@ -33,10 +34,17 @@ time_left() {
     echo $((ends - SECONDS < most_seconds ? ends - SECONDS : most_seconds))
 }
 
-# in_time COMMAND...: ended when the part's time is over.
+# give_time: sets what in_time allows from now on.
+give_time() {
+    left=$(time_left)
+    item_ends=$((SECONDS + left))
+}
+
+# in_time COMMAND...: ended when the item's time is over. To `timeout` itself 0 would mean no limit.
 in_time() {
-    local rc=0
-    timeout -k $kill_seconds "$left" "$@" || rc=$?
+    local rc=0 rest=$((item_ends - SECONDS))
+    if [ $rest -lt 1 ]; then overran=yes; return 124; fi
+    timeout -k $kill_seconds $rest "$@" || rc=$?
     if [ $rc = 124 ] || [ $rc = 137 ]; then overran=yes; fi
     return $rc
 }
@@ -51,9 +59,17 @@ item() {
     shift
     [ ! -e "$out/done/$name" ] || return 0
     while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; done
-    left=$(time_left)
-    if [ "$left" -lt $least_seconds ]; then echo "$name" >>"$work/late"; return 0; fi
+    give_time
+    if [ "$left" -lt $least_seconds ] && [ "$1" != not_run ]; then echo "$name" >>"$work/late"; return 0; fi
     run_item "$name" "$@" &
+}
+
+# put_off NAME: leaves an item that had less than its time to the next call, where it is among the first. Once: the second
+# time it fails, so that calls come to an end.
+put_off() {
+    [ ! -e "$out/late-once/$1" ] || return 1
+    touch "$out/late-once/$1"
+    echo "$1" >>"$work/late"
 }
 
 run_item() {
@@ -62,11 +78,11 @@ run_item() {
     passed=0 failed=0 skipped=0 note='' overran=no
     "$function" "$@"
     if [ $overran = yes ]; then
-        # Whoever had less than an item's time gets it, among the first items of the next call.
-        if [ "$left" -lt $((most_seconds - least_seconds)) ]; then echo "$name" >>"$work/late"; return; fi
+        if [ "$left" -lt $((most_seconds - least_seconds)) ] && put_off "$name"; then return; fi
         failed=$((failed > 0 ? failed : 1)) note="no end after $left s"
     fi
     echo "$passed $failed $skipped $((SECONDS - began)) ${note//$'\n'/ }" >"$out/done/$name"
+    rm -f "$out/late-once/$name"
     grep -qxF "$name" "$out/order" 2>/dev/null || echo "$name" >>"$out/order"
     show_item "$name"
 }
@@ -217,5 +233,8 @@ copy_results() {
     dmesg 2>/dev/null | grep -E 'NVRM|Xid' | tail -n 100 >"$out/logs/driver" || true
     [ -n "$copy" ] || return 0
     cp "$out"/summary.txt "$out"/*.json "$copy" 2>/dev/null || true
-    tar -czf "$copy/results.tar.gz.new" -C "$out" . && mv "$copy/results.tar.gz.new" "$copy/results.tar.gz"
+    tar -czf "$copy/results.tar.gz.new" -C "$out" . 2>"$work/error" &&
+        mv "$copy/results.tar.gz.new" "$copy/results.tar.gz" 2>"$work/error" && return
+    rm -f "$copy/results.tar.gz.new"
+    echo "gpu-check.sh: $copy/results.tar.gz is not written: $(head -n 1 "$work/error")" >&2
 }

@@ -46,7 +46,7 @@ static inline hdl_backend_device *cpu_open(const cpu_variant *v)
 
 static inline hdl_backend_stream *cpu_stream(hdl_backend_device *device, int32_t M, int32_t K, int32_t N)
 {
-    const hdl_stream_limits limits = {sizeof limits, M, K, N, 0, 0, 0, 0};
+    const hdl_stream_limits limits = {sizeof limits, M, K, N, 0, 0, 0, 0, 0};
     hdl_backend_stream *stream = NULL;
     if (hdl__cpu_backend()->stream_create(device, &stream) != HDL_OK) return NULL;
     if (hdl__cpu_backend()->stream_reserve(stream, &limits) == HDL_OK) return stream;

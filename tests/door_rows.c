@@ -27,7 +27,7 @@ void door_fill(door_set *s)
     s->norm = (hdl_norm_args){sizeof s->norm, floats[0], floats[1], floats[2], floats[3], floats[4], floats[5],
                               ints[4], 4, 16, 1e-5f, HDL_NORM_LAYER, HDL_F32, NULL};
     s->embed = (hdl_embed_args){sizeof s->embed, table, floats[0], 64, NULL, NULL, &s->slots, &s->rows, floats[1],
-                                4, 16, 1.0f, HDL_F32, NULL, NULL, 0};
+                                4, 16, 1.0f, HDL_F32, NULL, NULL, 0, 0};
     s->cache_append = (hdl_cache_append_args){sizeof s->cache_append, HDL_KEYS_SELF_PAGES, floats[0], floats[1], 16,
                                               pool, 0, &s->slots, &s->rows, 4, 2, 8, HDL_F32};
     s->attention = (hdl_attention_args){
@@ -38,20 +38,20 @@ void door_fill(door_set *s)
         .probs_first = 1, .probs_heads = 3,
     };
     s->quantise_rows = (hdl_quantise_rows_args){sizeof s->quantise_rows, floats[0], 8, (int8_t *)bytes, floats[1],
-                                                4, 8, HDL_F32};
-    s->gather_rows = (hdl_gather_rows_args){sizeof s->gather_rows, floats[0], ints[0], floats[1], 4, 8, HDL_F32};
+                                                4, 8, HDL_F32, 0};
+    s->gather_rows = (hdl_gather_rows_args){sizeof s->gather_rows, floats[0], ints[0], floats[1], 4, 8, HDL_F32, 0};
     s->glu = (hdl_glu_args){sizeof s->glu, floats[0], floats[1], 8, 8, floats[2], 8, ints[4], 4, 8, HDL_ACT_SWISH,
                             HDL_F32, NULL};
     const hdl_edits edits = {ints[6], ints[7], 8};
     const hdl_candidates candidates = {ints[6], floats[4], ints[7]};
-    s->logit_edits = (hdl_logit_edits_args){sizeof s->logit_edits, &s->slots, &s->rows, edits, 4};
+    s->logit_edits = (hdl_logit_edits_args){sizeof s->logit_edits, &s->slots, &s->rows, edits, 4, 0};
     s->logit_reduce = (hdl_logit_reduce_args){sizeof s->logit_reduce, floats[0], w, NULL, &s->slots, &s->rows, edits,
                                               candidates, 4, 100, 16, HDL_F32};
-    s->beam_step = (hdl_beam_step_args){sizeof s->beam_step, &s->slots, &s->rows, candidates, 4};
+    s->beam_step = (hdl_beam_step_args){sizeof s->beam_step, &s->slots, &s->rows, candidates, 4, 0};
     s->token_logprobs = (hdl_token_logprobs_args){sizeof s->token_logprobs, floats[0], w, NULL, ints[0], floats[1], 4,
-                                                  100, 16, -1, HDL_F32};
-    s->scatter_words = (hdl_scatter_words_args){sizeof s->scatter_words, ints[0], ints[1], ints[2], 4};
-    s->stamp = (hdl_stamp_args){sizeof s->stamp, offsets, ints[0], 8, 7};
+                                                  100, 16, -1, HDL_F32, 0};
+    s->scatter_words = (hdl_scatter_words_args){sizeof s->scatter_words, ints[0], ints[1], ints[2], 4, 0};
+    s->stamp = (hdl_stamp_args){sizeof s->stamp, offsets, ints[0], 8, 7, 0};
 }
 
 static void change(door_set *set, const door_change_of *c)

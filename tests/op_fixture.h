@@ -15,6 +15,10 @@
 
 enum { OP_MAX_BLOCKS = 1024, OP_MAX_SLOTS = 8, OP_MAX_SIDE = 512 };
 
+/* The limit of a test that runs on devices: far above what instrumented builds on a busy machine need. A test that has a limit can
+ * be given a smaller one from outside, as gpu-check.sh does. */
+#define OP_TEST_SECONDS 600
+
 /* Where an op runs: the CPU backend on one instruction set, or a library of the build folder under one compute type. */
 typedef enum op_place {
     OP_PLAIN, OP_AVX2, OP_AVX512, OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16, OP_CUDA_F32, OP_CUDA_BF16, OP_CUDA_F16,

@@ -22,12 +22,12 @@ typedef struct read_struct {
  */
 void check_read_struct(const read_struct *s);
 
-/* One struct that some call fills. Bytes of padding, which hold anything, are two holes at most. */
+/* One struct that some call fills. Bytes of padding, which hold anything, are one hole at most. */
 typedef struct filled_struct {
     const char *name;
     size_t      bytes;
     hdl_status (*call)(void *given);
-    struct { size_t begin, end; } holes[2];
+    struct { size_t begin, end; } hole;
 } filled_struct;
 
 /* Of each size the caller's part is filled, struct_bytes is left, and nothing behind it is touched. */

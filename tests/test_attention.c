@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+TestSuite(attention, .timeout = OP_TEST_SECONDS);
+
 enum { MAX_SEQUENCES = 6, SEEDS = 8 };
 
 typedef struct packed_row {

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+TestSuite(beam_op, .timeout = OP_TEST_SECONDS);
+
 enum { T = 24, V = 300, MAX_ROWS = 160, STEPS = T + 1, SCHEDULES = 8, MOST_HISTORY = 1 << 18 };
 
 typedef struct beam_case {
@@ -123,7 +125,7 @@ static void fill_step(op_world *w, beam_case *c, int32_t failing)
 
 static void check_step(op_world *w, beam_case *c, int step)
 {
-    const hdl_beam_step_args a = {sizeof a, &c->slots.at, &c->rows.at, c->device, MAX_ROWS};
+    const hdl_beam_step_args a = {sizeof a, &c->slots.at, &c->rows.at, c->device, MAX_ROWS, 0};
     cr_assert_eq(w->backend->beam_step(w->stream, &a), HDL_OK);
     for (int32_t g = 0; g < c->rows.n_groups; g++) {
         const int32_t first = c->rows.group[g];

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+TestSuite(cache, .timeout = OP_TEST_SECONDS);
+
 static size_t resident_bytes(void)
 {
     long pages = 0, resident = 0;
@@ -27,7 +29,7 @@ Test(cache, untouched_pages_cost_nothing)
 {
     op_world w;
     cr_assert(op_open(&w, HDL_ISA_PLAIN, 1));
-    const hdl_kv_pool_desc desc = {sizeof desc, 4096, 6, 8, 64, HDL_F32};
+    const hdl_kv_pool_desc desc = {sizeof desc, 4096, 6, 8, 64, HDL_F32, 0};
     hdl_kv_pool *pool = NULL;
     cr_assert_eq(w.backend->kv_pool_bytes(&desc), (size_t)4096 * 6 * 8 * 64 * 2 * 16 * 4);
     const size_t before = resident_bytes();
@@ -43,13 +45,13 @@ Test(cache, a_pool_that_cannot_be_is_refused)
     for (op_place place = 0; place < OP_N_PLACES; place++) {
         op_world w;
         if (!op_open_at(&w, place, 1)) continue;
-        const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256, w.act};
+        const hdl_kv_pool_desc desc = {sizeof desc, INT32_MAX, INT32_MAX, INT32_MAX, 256, w.act, 0};
         hdl_kv_pool *pool = NULL;
         cr_assert_eq(w.backend->kv_pool_bytes(&desc), SIZE_MAX);
         cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_ENOMEM);
         cr_assert_null(pool);
         /* a terabyte: pages on the CPU cost nothing until they are written */
-        const hdl_kv_pool_desc large = {sizeof large, (1 << 26) - 1, 1, 1, 256, w.act};
+        const hdl_kv_pool_desc large = {sizeof large, (1 << 26) - 1, 1, 1, 256, w.act, 0};
         if (!op_on_cpu(&w)) cr_assert_eq(w.backend->kv_pool_open(w.device, &large, &pool), HDL_ENOMEM);
         cr_assert_null(pool);
         op_close(&w);
@@ -61,7 +63,7 @@ Test(cache, a_pool_is_as_large_as_it_says)
     for (op_place place = 0; place < OP_N_PLACES; place++) {
         op_world w;
         if (!op_open_at(&w, place, 1)) continue;
-        const hdl_kv_pool_desc desc = {sizeof desc, 7, 6, 8, 64, w.act};
+        const hdl_kv_pool_desc desc = {sizeof desc, 7, 6, 8, 64, w.act, 0};
         hdl_kv_pool *pool = NULL;
         cr_assert_eq(w.backend->kv_pool_bytes(&desc), op_act_bytes(&w, (size_t)7 * 6 * 8 * 64 * 2 * 16));
         cr_assert_eq(w.backend->kv_pool_open(w.device, &desc, &pool), HDL_OK);
@@ -93,7 +95,7 @@ Test(cache, hooks_serve_the_pool)
     options.hooks = &hooks;
     hdl_backend_device *device = NULL;
     cr_assert_eq(w.backend->open(0, &options, NULL, &device), HDL_OK);
-    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 4, HDL_F32};
+    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 4, HDL_F32, 0};
     hdl_kv_pool *pool = NULL;
     const int before = hook_calls;
     cr_assert_eq(w.backend->kv_pool_open(device, &desc, &pool), HDL_OK);
@@ -142,7 +144,7 @@ static void check_row(op_world *w, const cache_row *row)
     s.options[0] = op_options(row->K, T, T);
     s.options[1] = op_options(row->K, T, T);
     s.state[1].done = 1;
-    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &s, 10), 3, row->Hkv, row->D, row->pages};
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &s, 10), 3, row->Hkv, row->D, row->pages, 0};
     hdl_kv_pool *pool = NULL;
     cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &pool), HDL_OK);
     op_slots_send(w, &s);
@@ -188,7 +190,7 @@ Test(cache, rows_go_where_they_belong)
     }
 }
 
-enum { ROWS = 20, LAYERS = 3, LAST = 2 };
+enum { ROWS = 20, LAYERS = 3, LAST = 2, SCHEDULES = 8 };
 
 /* A pool, one slot that lives and one that is done, and what was appended: f32 [ROWS, Hkv * D + pad] of each kind. */
 typedef struct cache_case {
@@ -235,13 +237,13 @@ static void check_value(op_world *w, cache_case *c, int32_t position)
 
 /*
  * Keys are signs, so that a query that equals one of them sees, at this scale, no other. Rows of done slots and rows
- * past the count change nothing.
+ * past the count change nothing. Every `stride`-th row is looked at.
  */
-static void check_pages(op_world *w, int32_t Hkv, int32_t D, int32_t pad)
+static void check_pages(op_world *w, int32_t Hkv, int32_t D, int32_t pad, int32_t stride)
 {
     cache_case c = {.slots = {.n = 2}, .Hkv = Hkv, .D = D, .ld = Hkv * D + pad};
     for (int32_t s = 0; s < 2; s++) c.slots.options[s] = op_options(1, ROWS, ROWS);
-    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c.slots, 10), LAYERS, Hkv, D, w->act};
+    const hdl_kv_pool_desc desc = {sizeof desc, op_slots_make(w, &c.slots, 10), LAYERS, Hkv, D, w->act, 0};
     cr_assert_eq(w->backend->kv_pool_open(w->device, &desc, &c.pool), HDL_OK);
     const size_t pages = (size_t)c.slots.source_stride;      /* both slots have the same */
     memcpy(c.slots.source_pages + pages, c.slots.source_pages, pages * sizeof(int32_t));
@@ -253,7 +255,7 @@ static void check_pages(op_world *w, int32_t Hkv, int32_t D, int32_t pad)
     for (size_t i = 0; i < n; i++) c.k[i] = op_below(w, 2) == 0 ? 1.0f : -1.0f;
     append_rows(w, &c, HDL_KEYS_SOURCE_PAGES, 0, c.k, c.v);
     append_rows(w, &c, HDL_KEYS_SOURCE_PAGES, 1, op_copies(w, n, NAN), op_copies(w, n, NAN));
-    for (int32_t p = 0; p < ROWS - 1; p++) check_value(w, &c, p);
+    for (int32_t p = 0; p < ROWS - 1; p += stride) check_value(w, &c, p);
     w->backend->kv_pool_close(c.pool);
 }
 
@@ -264,9 +266,25 @@ Test(cache, rows_come_back)
         if (!op_open_at(&w, place, 40)) continue;
         const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 64, .Tk = 64, .H = 4, .D = 64};
         op_reserve(&w, &limits);
-        check_pages(&w, 2, 32, 8);
-        check_pages(&w, 1, 64, 3);
-        check_pages(&w, 1, 40, 0);
+        check_pages(&w, 2, 32, 8, 1);
+        check_pages(&w, 1, 64, 3, 1);
+        check_pages(&w, 1, 40, 0, 1);
+        op_close(&w);
+    }
+}
+
+/* With eight orders of threads and blocks, whole pieces and single elements. */
+Test(cache, schedules)
+{
+    static const op_place places[] = {OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16};
+    for (size_t i = 0; i < SCHEDULES * sizeof places / sizeof *places; i++) {
+        op_world w;     /* a new one each time: it keeps all that was allocated */
+        if (!op_open_at(&w, places[i / SCHEDULES], 41)) return;
+        const hdl_stream_limits limits = {.struct_bytes = sizeof limits, .M = 64, .Tk = 64, .H = 4, .D = 64};
+        op_reserve(&w, &limits);
+        op_schedule(&w, 1 + i % SCHEDULES);
+        check_pages(&w, 1, 32, 8, ROWS - 2);
+        check_pages(&w, 1, 32, 3, ROWS - 2);
         op_close(&w);
     }
 }

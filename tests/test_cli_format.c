@@ -91,12 +91,16 @@ Test(cli_format, text_formats)
 Test(cli_format, json_formats)
 {
     hdl__cli_text out = { 0 };
-    cr_assert(hdl__format_json(3, &result, &out));
+    cr_assert(hdl__format_json(3, &result, HDL__ALIGNMENT_SOFT, &out));
     cr_expect_str_eq(out.data,
         "{\"line\":3,\"source\":\"a b\\\" c\",\"source_tokens\":[\"a\",\"b\\\"\",\"c\"],\"hypotheses\":["
         "{\"text\":\"x\\ny\",\"tokens\":[\"x\",\"y\xef\xbf\xbd\"],\"logprobs\":[-0.1,-0.25,null],\"score\":-0.175,"
         "\"finished\":\"end\",\"alignment\":[[0.25,0.25,0.5],[0.125,0.75,0.125]]},"
-        "{\"text\":\"\",\"tokens\":[],\"logprobs\":[],\"score\":-2.0,\"finished\":\"length\"}],\"pieces\":1}\n");
+        "{\"text\":\"\",\"tokens\":[],\"logprobs\":[],\"score\":-2.0,\"finished\":\"length\",\"alignment\":[]}],"
+        "\"pieces\":1}\n");
+    hdl__cli_text_clear(&out);
+    cr_assert(hdl__format_json(3, &result, HDL__ALIGNMENT_NONE, &out));
+    cr_expect_null(strstr(out.data, "alignment"));
     hdl__cli_text_clear(&out);
     cr_assert(hdl__format_score_json(4, &result, "</s>", &out));
     cr_expect_str_eq(out.data,
@@ -160,7 +164,7 @@ Test(cli_format, program_writes_valid_json)
     }
     cr_assert_not_null(mkdtemp(directory));
     snprintf(command, sizeof command, "printf 'Hello.\\n\\n \\n\"\\\\\\0\\377\\n\\342\\200\\250\\n<b>\\t&\\nlast' | "
-             "%s translate %s/models/en-de --json --alignment soft --quiet --stats %s/stats",
+             "%s translate %s/models/en-de --json --quiet --stats %s/stats",
              HEDDLE_PROGRAM, HEDDLE_SOURCE_DIR, directory);
     FILE *program = popen(command, "r");
     cr_assert_not_null(program);
@@ -170,6 +174,9 @@ Test(cli_format, program_writes_valid_json)
         cr_assert_not_null(object, "line %zu: %s: %s", n, error.text, line);
         cr_expect_eq(json_integer_value(json_object_get(object, "line")), (json_int_t)n);
         cr_expect_geq(json_array_size(json_object_get(object, "hypotheses")), 1, "%s", line);
+        const json_t *best = json_array_get(json_object_get(object, "hypotheses"), 0);
+        cr_expect_eq(json_array_size(json_object_get(best, "alignment")), json_array_size(json_object_get(best, "tokens")));
+        cr_expect(json_is_array(json_object_get(best, "alignment")), "%s", line);
         json_decref(object);
     }
     cr_expect_eq(pclose(program), 0);

@@ -331,3 +331,24 @@ Test(cli_options, model_lookup)
     cr_expect_eq(hdl__model_lookup_name("/no/such/place", "/x/heddle", &path), HDL__EXIT_FAILED);
     hdl__cli_text_free(&path);
 }
+
+Test(cli_options, refusals_name_options)
+{
+    static const struct { const char *detail, *words; } rows[] = {
+        { "n_best = 9, allowed 1 to 4: round(beam * patience)", "option --n-best: 9, allowed 1 to 4: round(beam * patience)" },
+        { "min_length = 20 is above max_length = 5", "option --min-length: 20 is above --max-length 5" },
+        { "use_vocab_map = 1: the model has none", "option --vocab-map: the model has none" },
+        { "layer = 5, allowed -1 to 1", "option --layer: 5, allowed -1 to 1" },
+        { "max_queue = 0, allowed 1 or more", "max_queue = 0, allowed 1 or more" },    /* no option sets it */
+        { "gemm: K = 3, beam", "gemm: K = 3, beam" },
+        { "end token \"x\" is not in the target vocabulary", "end token \"x\" is not in the target vocabulary" },
+        { "", NULL },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        hdl__cli_text words = { 0 };
+        hdl__cli_refusal_words(rows[i].detail, &words);
+        if (rows[i].words == NULL) cr_expect_null(words.data);
+        else cr_expect_str_eq(words.data, rows[i].words);
+        hdl__cli_text_free(&words);
+    }
+}

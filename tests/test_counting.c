@@ -81,7 +81,7 @@ Test(counting, everything_else_is_passed_on)
     hdl_event *event = NULL;
     hdl_stream *wrapped = NULL;
     hdl_device_info info = HDL_DEVICE_INFO_INIT;
-    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 8, HDL_F32};
+    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 1, 8, HDL_F32, 0};
     const hdl_stream_limits limits = HDL_STREAM_LIMITS_INIT;
     volatile int stop = 1;
     cr_expect_eq(c.device.table->describe(c.device.inner, &info), HDL_OK);

@@ -152,8 +152,8 @@ Test(cpu_device, streams_grow_copy_and_pass_events)
     cr_assert(table->open(0, NULL, NULL, &device) == HDL_OK);
     hdl_backend_stream *stream = cpu_stream(device, 4, 8, 8);
     const size_t first = stream->scratch.bytes;
-    const hdl_stream_limits larger = {sizeof larger, 512, 1024, 0, 100, 0, 0, 0},
-        smaller = {sizeof smaller, 1, 1, 1, 0, 0, 0, 0};
+    const hdl_stream_limits larger = {sizeof larger, 512, 1024, 0, 100, 0, 0, 0, 0},
+        smaller = {sizeof smaller, 1, 1, 1, 0, 0, 0, 0, 0};
     cr_assert(table->stream_reserve(stream, &larger) == HDL_OK && stream->scratch.bytes > first);
     const size_t most = stream->scratch.bytes;
     cr_assert(table->stream_reserve(stream, &smaller) == HDL_OK && stream->scratch.bytes == most && stream->limits.M

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+TestSuite(cuda_device, .timeout = OP_TEST_SECONDS);
+
 static const op_place places[] = {OP_SIMT_F32, OP_CUDA_F32};
 enum { N_PLACES = sizeof places / sizeof places[0] };
 
@@ -54,6 +56,37 @@ Test(cuda_device, what_is_missing_is_said_in_words)
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         fail_next(calls[i], INVALID_VALUE, 0);
         expect_open(simt, 0, HDL_EDEVICE, "cudaErrorInvalidValue: ");
+    }
+}
+
+/* Opening loads one kernel, which tells whether there is code for the device; the first stream loads all, once. */
+Test(cuda_device, the_first_stream_loads_the_kernels)
+{
+    const hdl_backend *simt = op_library("simt");
+    if (simt == NULL) return;
+    hdl_backend_device *device = NULL;
+    hdl_backend_stream *streams[2] = {NULL, NULL};
+    fail_next("cudaFuncGetAttributes", INVALID_VALUE, 0);
+    expect_open(simt, 0, HDL_EDEVICE, "loading the kernel ");
+    for (int wrapped = 0; wrapped < 2; wrapped++) {
+        fail_next("cudaFuncGetAttributes", INVALID_VALUE, 3);
+        cr_assert_eq(simt->open(0, NULL, &op_services, &device), HDL_OK, "%s", op_services_line());
+        cr_expect_eq(wrapped ? simt->stream_wrap(device, NULL, &streams[0]) : simt->stream_create(device, &streams[0]),
+                     HDL_EDEVICE);
+        cr_expect_null(streams[0]);
+        char name[64], error[64];
+        cr_expect_eq(sscanf(op_services_line(), "loading the kernel %63[a-z0-9_]%*[^:]: %63[A-Za-z]", name, error) +
+                     sscanf(op_services_line(), "loading the kernel %63[a-z0-9_]: %63[A-Za-z]", name, error), 3, "%s",
+                     op_services_line());      /* with the arguments of a template, or without any */
+        cr_expect_not_null(strstr(name, "_kernel"), "%s", op_services_line());
+        cr_expect_str_eq(error, "cudaErrorInvalidValue");
+        cr_assert_eq(simt->stream_create(device, &streams[0]), HDL_OK, "%s", op_services_line());
+        fail_next("cudaFuncGetAttributes", INVALID_VALUE, 0);
+        cr_expect_eq(simt->stream_create(device, &streams[1]), HDL_OK, "loaded twice: %s", op_services_line());
+        expect_open(simt, 0, HDL_EDEVICE, "loading the kernel ");       /* what waits for the next call goes with it */
+        for (int i = 0; i < 2; i++) simt->stream_close(streams[i]);
+        simt->close(device);
+        device = NULL, streams[0] = streams[1] = NULL;
     }
 }
 
@@ -251,7 +284,7 @@ Test(cuda_device, device_errors)
     const int32_t words[2] = {0, 1};
     const hdl_scatter_words_args a = {sizeof a, op_device(&w, words, sizeof words),
                                       op_device(&w, words, sizeof words),
-                                      op_device(&w, words, sizeof words), 2};
+                                      op_device(&w, words, sizeof words), 2, 0};
     fail_next("cudaLaunchKernelEx", INVALID_VALUE, 0);
     cr_expect_eq(w.backend->scatter_words(w.stream, &a), HDL_EDEVICE);
     expect_line("scatter_words: cudaErrorInvalidValue: invalid argument");
@@ -316,7 +349,7 @@ Test(cuda_device, two_devices_by_turns)
             int32_t found = -1;
             cr_assert_eq(simt->upload(side[d].stream, side[d].words, words, sizeof words), HDL_OK);
             const hdl_scatter_words_args a = {sizeof a, side[d].base, side[d].words,
-                                              side[d].words + 1, 1};
+                                              side[d].words + 1, 1, 0};
             cr_assert_eq(simt->scatter_words(side[d].stream, &a), HDL_OK, "%s", op_services_line());
             cr_assert_eq(simt->download(side[d].stream, &found, side[d].base, sizeof found),
                          HDL_OK);

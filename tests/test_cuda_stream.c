@@ -7,6 +7,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+TestSuite(cuda_stream, .timeout = OP_TEST_SECONDS);
+
 static const op_place places[] = {OP_SIMT_F32, OP_CUDA_F32};
 enum { N_PLACES = sizeof places / sizeof places[0] };
 

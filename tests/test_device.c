@@ -121,6 +121,8 @@ Test(device, plugins_that_are_refused)
         {"wrong_abi.so", "simt", "simt: ABI mismatch: wrong_abi.so was built for ABI 2, this library speaks 1", ""},
         {"small_table.so", "simt", "simt: ABI mismatch: the table of small_table.so has ",
          " bytes, this library needs "},
+        {"large_table.so", "simt", "simt: ABI mismatch: the table of large_table.so has ",
+         " bytes, this library needs "},
         {"no_symbol.so", "simt", "simt: no_symbol.so is no heddle backend: it has no symbol hdl_backend_v1", ""},
         {"no_table.so", "simt", "simt: no_table.so returned no table", ""},
         {"wrong_name.so", "simt", "simt: wrong_name.so is the backend \"other\"", ""},

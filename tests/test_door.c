@@ -250,6 +250,64 @@ Test(door, row_maxima)
     hdl_stream_close(stream);
 }
 
+/* Maxima lie apart also from what the op reads: an input, or the maxima of its rows. */
+Test(door, row_maxima_and_inputs)
+{
+    static const struct { const char *op; size_t field, read; int32_t packed; const char *overlaps; } ops[] = {
+        {"gemm", offsetof(door_set, gemm.y_max), offsetof(door_set, gemm.x), 0, "y_max overlaps x"},
+        {"gemm", offsetof(door_set, gemm.y_max), offsetof(door_set, gemm.residual), 0, "y_max overlaps residual"},
+        {"gemm", offsetof(door_set, gemm.y_max), offsetof(door_set, gemm.x_max), 0, "y_max overlaps x_max"},
+        {"norm", offsetof(door_set, norm.y_max), offsetof(door_set, norm.x), 0, "y_max overlaps x"},
+        {"norm", offsetof(door_set, norm.y_max), offsetof(door_set, norm.residual), 0, "y_max overlaps residual"},
+        {"norm", offsetof(door_set, norm.y_max), offsetof(door_set, norm.sum), 0, "y_max overlaps sum"},
+        {"glu", offsetof(door_set, glu.y_max), offsetof(door_set, glu.up), 0, "y_max overlaps up"},
+        {"glu", offsetof(door_set, glu.y_max), offsetof(door_set, glu.gate), 0, "y_max overlaps gate"},
+        {"attention", offsetof(door_set, attention.out_max), offsetof(door_set, attention.q), 0, "out_max overlaps q"},
+        {"attention", offsetof(door_set, attention.out_max), offsetof(door_set, attention.k), 1, "out_max overlaps k"},
+        {"attention", offsetof(door_set, attention.out_max), offsetof(door_set, attention.v), 1, "out_max overlaps v"},
+    };
+    static float maxima[8], known[8];
+    fake f;
+    fake_open(&f, 1);
+    hdl_stream *stream = fake_stream(&f);
+    f.table.row_maxima = 1;
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        float *const apart = maxima, *inside;
+        door_set set;
+        door_fill(&set);
+        set.gemm.x_max = known;
+        set.attention.keys = ops[i].packed != 0 ? HDL_KEYS_PACKED : HDL_KEYS_SELF_PAGES;
+        memcpy((char *)&set + ops[i].field, &apart, sizeof apart);
+        expect_maxima(stream, ops[i].op, &set, HDL_OK, "apart");
+        memcpy(&inside, (char *)&set + ops[i].read, sizeof inside);
+        inside += 3;
+        memcpy((char *)&set + ops[i].field, &inside, sizeof inside);
+        expect_maxima(stream, ops[i].op, &set, HDL_EINVAL, ops[i].overlaps);
+    }
+    hdl_stream_close(stream);
+}
+
+/* With a row list only the first of x_max is known: a shorter list of x's own maxima may lie right before y_max. */
+Test(door, maxima_behind_listed_rows)
+{
+    static float maxima[8];
+    static const int32_t rows[8];
+    fake f;
+    fake_open(&f, 1);
+    hdl_stream *stream = fake_stream(&f);
+    door_set set;
+    f.table.row_maxima = 1;
+    door_fill(&set);
+    cr_assert_gt(set.gemm.M, 1);
+    set.gemm.x_max = maxima;
+    set.gemm.y_max = maxima + 1;
+    set.gemm.rows = rows;
+    expect_maxima(stream, "gemm", &set, HDL_OK, "listed");
+    set.gemm.rows = NULL;
+    expect_maxima(stream, "gemm", &set, HDL_EINVAL, "y_max overlaps x_max");
+    hdl_stream_close(stream);
+}
+
 /* What embed clears: as many floats as there are, apart from the maxima that it sets; with row maxima alone. */
 Test(door, what_embed_clears)
 {

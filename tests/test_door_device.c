@@ -110,7 +110,8 @@ Test(door, tables_and_pools)
         {HDL_EINVAL, "kv_pool: D = 66 is not a multiple of 4", 7, 6, 8, 66},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const hdl_kv_pool_desc desc = {sizeof desc, rows[i].n_pages, rows[i].n_layers, rows[i].Hkv, rows[i].D, HDL_F32};
+        const hdl_kv_pool_desc desc = {sizeof desc, rows[i].n_pages, rows[i].n_layers, rows[i].Hkv,
+                                       rows[i].D, HDL_F32, 0};
         size_t bytes = 1;
         hdl_kv_pool *pool = NULL;
         cr_expect_eq(hdl_kv_pool_bytes(&f.device, &desc, &bytes), rows[i].status, "row %zu", i);

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+TestSuite(embed, .timeout = OP_TEST_SECONDS);
+
 enum { V = 11, POSITIONS = 6, M = 7, SCHEDULES = 8 };
 
 typedef struct embed_row {

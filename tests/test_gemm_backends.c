@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+TestSuite(gemm_backends, .timeout = OP_TEST_SECONDS);
+
 typedef struct shape { int32_t M, K, N; } shape;
 
 /* Odd and even extents; chunks of 256 cut short; enough rows and columns for every tile. */

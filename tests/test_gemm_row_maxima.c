@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+TestSuite(gemm_row_maxima, .timeout = OP_TEST_SECONDS);
+
 enum { SEED = 4700, MOST_ROWS = 528, WIDEST = 1104, SEEDS = 8 };
 
 typedef struct shape { int32_t M, K, N; } shape;
@@ -306,13 +308,13 @@ Test(gemm_row_maxima, are_rounded_as_the_rows_are)
 /* The door: a device that notes none says so, and looks at x_max no more than at nothing; maxima lie apart from x and y. */
 Test(gemm_row_maxima, are_refused_where_none_are_noted)
 {
-    static float x[64], y[64], most[8];
+    static float x[64], y[64], most[8], known[8];
     fake f;
     fake_open(&f, 1);
     hdl_stream *stream = fake_stream(&f);
     hdl_gemm_args a = HDL_GEMM_ARGS_INIT;
     a.x = x, a.ldx = 8, a.y = y, a.ldy = 8, a.w = (const hdl_weight *)(const void *)x, a.M = 4, a.N = 6, a.K = 8;
-    a.x_max = most;
+    a.x_max = known;
     cr_expect_eq(hdl_gemm(stream, &a), HDL_OK, "%s", hdl_error_detail());
     a.y_max = most;
     cr_expect_eq(hdl_gemm(stream, &a), HDL_ENOSUPPORT);
@@ -320,6 +322,7 @@ Test(gemm_row_maxima, are_refused_where_none_are_noted)
     f.table.row_maxima = 1;
     const struct { float *at; hdl_status status; const char *words; } rows[] = {
         {most, HDL_OK, ""},
+        {known + 3, HDL_EINVAL, "gemm: y_max overlaps x_max"},
         {y + 30, HDL_OK, ""},       /* past the last row's outputs */
         {y + 29, HDL_EINVAL, "gemm: y_max overlaps y"},
         {x + 1, HDL_EINVAL, "gemm: y_max overlaps x"},

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+TestSuite(host_shortage, .timeout = OP_TEST_SECONDS);
+
 enum { MOST_BLOCKS = 64, ROWS = 5, K = 40, E = 8 };
 
 static const op_place places[] = {OP_SIMT_F32, OP_CUDA_F32};
@@ -93,7 +95,7 @@ static hdl_status make_recording(making *m)
 
 static hdl_status make_pool(making *m)
 {
-    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 2, 4, HDL_F32};
+    const hdl_kv_pool_desc desc = {sizeof desc, 3, 1, 2, 4, HDL_F32, 0};
     hdl_kv_pool *made = NULL;
     const hdl_status status = m->w->backend->kv_pool_open(m->device, &desc, &made);
     m->w->backend->kv_pool_close(made);

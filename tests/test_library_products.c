@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SEED = 9100 };
+TestSuite(library_products, .timeout = OP_TEST_SECONDS);
+
+enum { SEED = 9100, SCHEDULES = 8 };
 
 static const op_place places[] = {OP_SIMT_F32, OP_SIMT_BF16, OP_SIMT_F16, OP_CUDA_F32, OP_CUDA_BF16, OP_CUDA_F16};
 enum { N_PLACES = sizeof places / sizeof places[0] };
@@ -136,16 +138,18 @@ static void check_places(op_world *w, int32_t K, int32_t N)
         a.M = M;
         a.x = c % 2 == 0 ? x + (size_t)first * x_bytes : x;
         a.rows = c % 2 == 0 ? NULL : list;
-        op_schedule(w, c);
         cr_assert_eq(w->backend->record_begin(w->stream), HDL_OK);
         run(w, &a);
         cr_assert_eq(w->backend->record_end(w->stream, &graph), HDL_OK, "%s", op_error(w));
-        cr_assert_eq(w->backend->replay(w->stream, graph), HDL_OK);
-        op_fetch(w, some, a.y, (size_t)M * row_bytes);
-        for (int32_t i = 0; i < M; i++) {
-            const int32_t at = c % 2 == 0 ? first + i : rows[i];
-            cr_assert_eq(memcmp(some + (size_t)i * row_bytes, all + (size_t)at * row_bytes, row_bytes), 0,
-                         "%s K %d N %d: row %d of %d differs", op_place_name(w->place), K, N, i, M);
+        for (size_t seed = c; seed < c + (M == 1 ? SCHEDULES : 1); seed++) {
+            op_schedule(w, seed);
+            cr_assert_eq(w->backend->replay(w->stream, graph), HDL_OK);
+            op_fetch(w, some, a.y, (size_t)M * row_bytes);
+            for (int32_t i = 0; i < M; i++) {
+                const int32_t at = c % 2 == 0 ? first + i : rows[i];
+                cr_assert_eq(memcmp(some + (size_t)i * row_bytes, all + (size_t)at * row_bytes, row_bytes), 0,
+                             "%s K %d N %d: row %d of %d differs, schedule %zu", op_place_name(w->place), K, N, i, M, seed);
+            }
         }
         w->backend->graph_close(graph);
     }
@@ -160,6 +164,21 @@ Test(library_products, a_row_has_the_same_bits_wherever_it_stands, .timeout = 30
         if (!open_with(&w, places[i], "sound", SEED + 100)) continue;
         check_places(&w, 96, 48);
         check_places(&w, 515, 33);
+        op_close(&w);
+    }
+}
+
+/* The kernels of the check of the order too, which run when a matrix is packed. */
+Test(library_products, every_schedule, .timeout = 300)
+{
+    for (int i = 0; i < N_PLACES; i++) {
+        op_world w;
+        if (!open_with(&w, places[i], "sound", SEED + 150)) continue;
+        for (uint64_t seed = 1; seed <= (op_on_simt(&w) ? SCHEDULES : 1); seed++) {
+            op_schedule(&w, seed);
+            check_shape(&w, 1, 24, 12);
+        }
+        if (op_on_simt(&w)) cr_expect_eq(info_of(&w).library_weights, SCHEDULES);
         op_close(&w);
     }
 }

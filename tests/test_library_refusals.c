@@ -54,6 +54,40 @@ Test(library_refusals, the_next_candidate_may_serve_all_M) { if (has_double("fir
 Test(library_refusals, the_second_candidate_may_serve) { if (has_double("second")) check_double("second", true); }
 Test(library_refusals, a_sound_library_is_taken) { if (has_double("sound")) check_double("sound", true); }
 
+static int checks_of(const char *name)
+{
+    char file[4200];
+    int (*checks)(void) = NULL;
+    snprintf(file, sizeof file, "%s/libcublasLt.so.13", folder_of(name));
+    void *symbol = dlsym(dlopen(file, RTLD_NOW | RTLD_NOLOAD), "fake_cublaslt_checks");
+    cr_assert_not_null(symbol, "%s", file);
+    memcpy(&checks, &symbol, sizeof symbol);
+    return checks();
+}
+
+/* Each M is asked about once for a shape and an algorithm, also where the answer is no; another width is another shape. */
+static void count_questions(const char *name, int first)
+{
+    enum { N = 24, K = 40, WEIGHTS = 4, ALL_M = 2048 };
+    for (int place = OP_SIMT_F32; place <= OP_SIMT_BF16; place++) {
+        op_world w;
+        hdl_weight *weights[WEIGHTS];
+        if (!open_with(&w, (op_place)place, name, SEED + 450)) return;
+        for (int i = 0; i < WEIGHTS; i++) {
+            const int before = checks_of(name), width = i < 2 ? K : 2 * K;      /* two and two of a shape */
+            cr_assert_eq(pack_for(&w, op_normals(&w, (size_t)(N * width)), N, width, HDL_PACK_FOR_GEMM, &weights[i]), HDL_OK, "%s",
+                         op_services_line());
+            cr_expect_eq(checks_of(name) - before, i % 2 == 0 ? first + ALL_M : 0, "%s, weight %d", op_place_name(w.place), i);
+        }
+        cr_expect_eq(info_of(&w).library_weights, WEIGHTS);
+        for (int i = 0; i < WEIGHTS; i++) w.backend->weight_close(weights[i]);
+        op_close(&w);
+    }
+}
+
+Test(library_refusals, a_shape_is_asked_about_once) { if (has_double("sound")) count_questions("sound", 0); }
+Test(library_refusals, a_shape_is_refused_once) { if (has_double("first_narrow")) count_questions("first_narrow", 777); }
+
 /* Weights of few bits give sums that f32 holds exactly, in any order; the check must not be taken in by them. */
 Test(library_refusals, coarse_weights_do_not_hide_an_order)
 {

@@ -8,6 +8,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+TestSuite(logit_edits, .timeout = OP_TEST_SECONDS);
+
 enum { V = 200, STRIDE = 2 * OP_MAX_T + 32, MAX_ROWS = 160, SCHEDULES = 8, UNTOUCHED = 0x55555555 };
 
 typedef struct edit_case {
@@ -91,7 +93,7 @@ static void run_case(op_world *w, const edit_case *c)
     memset(n, 0x55, sizeof n);
     const hdl_edits edits = {op_device(w, entries, sizeof entries), op_device(w, n, sizeof n),
                              STRIDE};
-    const hdl_logit_edits_args a = {sizeof a, &c->slots.at, &c->rows.at, edits, MAX_ROWS};
+    const hdl_logit_edits_args a = {sizeof a, &c->slots.at, &c->rows.at, edits, MAX_ROWS, 0};
     cr_assert_eq(w->backend->logit_edits(w->stream, &a), HDL_OK);
     op_fetch(w, entries, edits.entries, sizeof entries);
     op_fetch(w, n, edits.n, sizeof n);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+TestSuite(logit_lists, .timeout = OP_TEST_SECONDS);
+
 enum { PATTERNS = 12, E = 16, ROWS = OP_MAX_SLOTS * PATTERNS, STRIDE = 32, MAX_V = 700, WARP = 32, PANEL = 128, LEVELS = 200 };
 
 static const int32_t widths[3][OP_MAX_SLOTS] = {

@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <string.h>
 
+TestSuite(logits, .timeout = OP_TEST_SECONDS);
+
 enum { E = 16, STRIDE = 2 * OP_MAX_T + 32, MAX_ROWS = 160, VOCABULARIES = 5 };
 
 static const int32_t vocabularies[VOCABULARIES] = {3, 100, 385, 1000, 8001};
@@ -98,7 +100,7 @@ static void run_case(op_world *w, const logit_case *c, const op_rows *rows, floa
     const hdl_edits edits = {op_device(w, out->entries, sizeof out->entries), op_device(w, out->n_edits, sizeof out->n_edits), STRIDE};
     const hdl_candidates candidates = {op_device(w, out->id, sizeof out->id), op_device(w, out->logprob, sizeof out->logprob),
                                        op_device(w, out->n, sizeof out->n)};
-    const hdl_logit_edits_args e = {sizeof e, &c->slots.at, &rows->at, edits, MAX_ROWS};
+    const hdl_logit_edits_args e = {sizeof e, &c->slots.at, &rows->at, edits, MAX_ROWS, 0};
     cr_assert_eq(w->backend->logit_edits(w->stream, &e), HDL_OK);
     const hdl_logit_reduce_args r = {
         sizeof r, op_act(w, x, MAX_ROWS * E), c->w,

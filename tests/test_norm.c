@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+TestSuite(norm, .timeout = OP_TEST_SECONDS);
+
 enum { M = 5, LIVE = 3, SCHEDULES = 8 };
 
 static const float MARK = 55.0f;    /* what a row that is left alone keeps; exact in bf16 and f16 */

@@ -7,6 +7,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+TestSuite(pack_backends, .timeout = OP_TEST_SECONDS);
+
 enum { SEED = 4600 };
 
 static void reserve(op_world *w)

@@ -130,6 +130,25 @@ Test(replicas, nccl_fails_behind_the_call)
     hdl_model_close(model);
 }
 
+/* One that goes on behind the abort: nothing waits for it, so that memory which it may touch is not given back. A suite of its
+ * own, as others are to leave none. */
+Test(lost_replicas, nccl_does_not_end)
+{
+    hdl__network *networks[DEVICES];
+    if (!replica_have_simt()) return;
+    hdl_model *model = replica_load_tiny();
+    cr_expect_eq(replica_acquire(model, HDL_COMPUTE_F32, NCCL("goes_on"), networks), HDL_EDEVICE);
+    const char *line = hdl_error_detail();
+    cr_expect_eq(strncmp(line, "copy of the weights: NCCL 2.28.9: a broadcast of ", 49), 0, "%s", line);
+    cr_expect_not_null(strstr(line, " bytes had not ended after 5 s, and goes on 1 s after ncclCommAbort: "), "%s", line);
+    cr_expect_not_null(strstr(line, "the 3 devices' memory stays so until the process ends"), "%s", line);
+    cr_expect_eq(count_of(NCCL("goes_on"), ABORTED), DEVICES);
+    cr_expect_null(model->networks);
+    for (int i = 0; i < DEVICES; i++) cr_expect_gt(replica_hooks.used_bytes(i), 0u, "device %d", i);
+    hdl_model_close(model);
+    cr_expect_eq(replica_hooks.faults(), 0u, "something waited");
+}
+
 /* The library that is installed, if one is, has all the functions; calling it takes real devices. */
 Test(replicas, nccl_as_installed)
 {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+TestSuite(row_ops, .timeout = OP_TEST_SECONDS);
+
 enum { SCHEDULES = 8 };
 
 static double activate(double x, int act)
@@ -204,7 +206,7 @@ Test(row_ops, gather)
                                         op_act(&w, NULL, (size_t)(TO * E)),
                                         TO,
                                         E,
-                                        w.act};
+                                        w.act, 0};
         for (uint64_t seed = 1; seed <= (op_on_simt(&w) && E < 8 ? SCHEDULES : 1); seed++) {
             op_schedule(&w, seed);
             cr_assert_eq(w.backend->gather_rows(w.stream, &a), HDL_OK);
@@ -237,7 +239,7 @@ Test(row_ops, quantise)
                                           op_device(&w, NULL, sizeof scale),
                                           HIGH,
                                           WIDE,
-                                          w.act};
+                                          w.act, 0};
         for (uint64_t seed = 1; seed <= (op_on_simt(&w) ? SCHEDULES : 1); seed++) {
             op_schedule(&w, seed);
             cr_assert_eq(w.backend->quantise_rows(w.stream, &a), HDL_OK);
@@ -275,7 +277,7 @@ Test(row_ops, scatter_words)
             index[k] = k * 7 % WORDS, value[k] = -op_below(&w, 1 << 30);
         const hdl_scatter_words_args a = {sizeof a, op_device(&w, base, sizeof base),
                                           op_device(&w, index, sizeof index),
-                                          op_device(&w, value, sizeof value), CHANGED};
+                                          op_device(&w, value, sizeof value), CHANGED, 0};
         cr_assert_eq(w.backend->scatter_words(w.stream, &a), HDL_OK);
         op_fetch(&w, found, a.base, sizeof found);
         for (int k = 0; k < CHANGED; k++)

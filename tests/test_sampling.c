@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+TestSuite(sampling, .timeout = OP_TEST_SECONDS);
+
 enum { E = 8, STRIDE = 32, DRAWS = 400 };
 
 typedef struct draw_row { int32_t V, top_k; float top_p, temperature, bias; bool pad, ties; } draw_row;
@@ -121,7 +123,7 @@ static void draw_all(op_world *w, op_slots *s, const draw_case *c, hdl_weight *w
     const size_t list = OP_MAX_SLOTS * HDL_MAX_CANDIDATES;
     const hdl_edits edits = {op_device(w, NULL, OP_MAX_SLOTS * STRIDE * 4), op_device(w, NULL, OP_MAX_SLOTS * 4), STRIDE};
     const hdl_candidates out = {op_device(w, NULL, list * 4), op_device(w, NULL, list * 4), op_device(w, NULL, OP_MAX_SLOTS * 4)};
-    const hdl_logit_edits_args e = {sizeof e, &s->at, &rows.at, edits, OP_MAX_SLOTS};
+    const hdl_logit_edits_args e = {sizeof e, &s->at, &rows.at, edits, OP_MAX_SLOTS, 0};
     const hdl_logit_reduce_args r = {sizeof r, op_act(w, x, sizeof x / sizeof *x), weight, NULL, &s->at, &rows.at, edits, out,
                                      OP_MAX_SLOTS, c->row->V, E, w->act};
     int32_t id[OP_MAX_SLOTS * HDL_MAX_CANDIDATES], n[OP_MAX_SLOTS];

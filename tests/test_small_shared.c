@@ -68,7 +68,7 @@ static void run_scores(op_world *w, const hdl_weight *weight, const void *x, flo
     int32_t ids[M];
     for (int32_t m = 0; m < M; m++) ids[m] = op_below(w, V);
     const hdl_token_logprobs_args a = {
-        sizeof a, x, weight, NULL, op_device(w, ids, sizeof ids), op_device(w, NULL, M * sizeof(float)), M, V, E, -1, w->act
+        sizeof a, x, weight, NULL, op_device(w, ids, sizeof ids), op_device(w, NULL, M * sizeof(float)), M, V, E, -1, w->act, 0
     };
     cr_assert_eq(w->backend->token_logprobs(w->stream, &a), HDL_OK, "%s", op_error(w));
     op_fetch(w, out, a.logprob, M * sizeof *out);

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { STRIDE = 5, ROWS = 3 };
+TestSuite(stamp, .timeout = OP_TEST_SECONDS);
+
+enum { STRIDE = 5, ROWS = 3, SCHEDULES = 8 };
 
 static int64_t now_ns(void)
 {
@@ -53,6 +55,28 @@ Test(stamp, every_place)
         if (op_on_cpu(&w) || op_on_simt(&w)) cr_expect((int64_t)seen[STRIDE + 1] >= before && (int64_t)seen[2] <= after);
         op_close(&w);
     }
+}
+
+/* Whatever the order of queued work, stamps of one stream do not overtake each other. */
+Test(stamp, schedules)
+{
+    op_world w;
+    if (!op_open_at(&w, OP_SIMT_F32, 3)) return;
+    uint64_t seen[ROWS * STRIDE], *to = op_device(&w, NULL, sizeof seen);
+    const int32_t one = 1;
+    const int32_t *place = op_device(&w, &one, sizeof one);
+    for (uint64_t seed = 1; seed <= SCHEDULES; seed++) {
+        op_schedule(&w, seed);
+        memset(seen, 0, sizeof seen);
+        op_send(&w, to, seen, sizeof seen);
+        for (int32_t k = 0; k < STRIDE; k++) stamp_at(&w, to, place, k);
+        op_fetch(&w, seen, to, sizeof seen);
+        for (int k = 0; k < ROWS * STRIDE; k++)
+            cr_expect_eq(seen[k] != 0, k / STRIDE == 1, "schedule %d, word %d", (int)seed, k);
+        for (int k = STRIDE + 1; k < 2 * STRIDE; k++)
+            cr_expect_leq(seen[k - 1], seen[k], "schedule %d: stamp %d is smaller than the one before", (int)seed, k - STRIDE);
+    }
+    op_close(&w);
 }
 
 /* A replay reads the clock anew, and the row from memory. */

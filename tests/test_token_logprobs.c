@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+TestSuite(token_logprobs, .timeout = OP_TEST_SECONDS);
+
 typedef struct score_row { int32_t M, V, E, pad; bool bias; hdl_compute compute; double allowed; } score_row;
 
 /*
@@ -42,7 +44,7 @@ static void run_case(op_world *w, const score_row *row, const score_case *c, int
         sizeof a, op_act(w, c->x + first * row->E, (size_t)(M * row->E)), c->w,
         row->bias ? op_device(w, c->bias, (size_t)row->V * sizeof(float)) : NULL,
         op_device(w, c->ids + first, (size_t)M * sizeof(int32_t)), op_device(w, NULL, (size_t)M * sizeof(float)),
-        M, row->V, row->E, row->pad, w->act
+        M, row->V, row->E, row->pad, w->act, 0
     };
     cr_assert_eq(w->backend->token_logprobs(w->stream, &a), HDL_OK, "%s", op_error(w));
     op_fetch(w, out, a.logprob, (size_t)M * sizeof(float));

@@ -12,8 +12,8 @@ static hdl_status check_size(const char *what, size_t given)
     hdl_status status = HDL_OK;
     /* every struct begins with a size_t, so that its own size is a multiple of one */
     HDL_CHECK(given >= sizeof given && given <= MOST_STRUCT_BYTES && given % sizeof given == 0, HDL_EINVAL,
-              "%s: struct_bytes = %zu, allowed multiples of %zu up to %d (set it with the _INIT macro)", what, given,
-              sizeof given, MOST_STRUCT_BYTES);
+              "%s: struct_bytes = %zu, allowed multiples of %zu from %zu to %d (set it with the _INIT macro)", what, given,
+              sizeof given, sizeof given, MOST_STRUCT_BYTES);
 done:
     return status;
 }

@@ -2,8 +2,9 @@
  * struct_args.h - structs of callers that were built against an older or a newer header than this library.
  *
  * A public struct of options, arguments or answers begins with struct_bytes, which its _INIT macro sets to the size that
- * the caller knows, and only ever grows at its end. What a shorter struct lacks has its _INIT value; what a longer one
- * holds beyond ours must be 0, which means the default of whatever it is.
+ * the caller knows, and only ever grows at its end, by whole words of 8 bytes, so that no padding ends it. What a
+ * shorter struct lacks has its _INIT value; what a longer one holds beyond ours must be 0, which means the default of
+ * whatever it is.
  */
 #ifndef HEDDLE_HOST_STRUCT_ARGS_H
 #define HEDDLE_HOST_STRUCT_ARGS_H

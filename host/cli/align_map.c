@@ -44,10 +44,7 @@ static int ask_map(hdl__align_map *made, const hdl__engine *engine, const hdl__c
                                            hypothesis->n_tokens, map_kinds[options->map], options->layer,
                                            options->head, &made->map);
     free(ids);
-    if (status != HDL_OK) {
-        int code = hdl__cli_failed(status);
-        return status == HDL_EINVAL ? HDL__EXIT_USAGE : code;
-    }
+    if (status != HDL_OK) return hdl__cli_refused(status);
     made->picture.rows = made->map.row_tokens;
     made->picture.columns = made->map.column_tokens;
     made->picture.n_rows = made->map.n_rows;

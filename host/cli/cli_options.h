@@ -98,6 +98,13 @@ const hdl__cli_option *hdl__cli_find_letter(char letter);
 bool hdl__cli_store(const hdl__cli_option *option, const char *text, hdl__cli_options *options,
                     char why[HDL__CLI_WHY_BYTES]);
 
+/*
+ * A call of the library was refused: its line, with fields of structs told as the options that filled them. HDL_EINVAL
+ * is wrong usage. Returns the exit code.
+ */
+int  hdl__cli_refused(hdl_status status);
+void hdl__cli_refusal_words(const char *detail, hdl__cli_text *words);
+
 /* The i-th word of a list separated by spaces: its bytes and length; false past the end. */
 bool hdl__cli_word(const char *words, size_t i, const char **word, size_t *n);
 /* "auto|f32|bf16|f16|int8" or the metavar. */

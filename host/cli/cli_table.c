@@ -66,10 +66,10 @@ const hdl__cli_option hdl__cli_option_table[] = {
     { .name = "alignment", .aliases = "return-alignments", .kind = HDL__OPTION_CHOICE,
       .group = HDL__GROUP_OUTPUT, .commands = HDL__TRANSLATE,
       .offset = offsetof(hdl__cli_options, alignment), .choices = "none hard soft",
-      .initial = "none",
+      .initial = "none; with --json soft",
       .help = "Append \" ||| \" and the alignment: hard: pairs source-target counted from 0; "
               "soft: for every target token its weights over the source tokens, joined by "
-              "commas. JSON always holds the weights." },
+              "commas. JSON holds the weights unless none is given." },
     { .name = "with-end-token", .aliases = "return-end-token", .kind = HDL__OPTION_FLAG,
       .group = HDL__GROUP_OUTPUT, .commands = HDL__TRANSLATE,
       .offset = offsetof(hdl__cli_options, with_end_token),

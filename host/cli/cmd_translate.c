@@ -8,7 +8,7 @@ static int emit(void *user, uint64_t line, const hdl_result *result, hdl__cli_te
     const hdl__line_command *command = user;
     const hdl__cli_options *options = &command->options;
     if (options->json) {
-        if (!hdl__format_json(line, result, out)) return hdl__cli_error("out of memory");
+        if (!hdl__format_json(line, result, options->alignment, out)) return hdl__cli_error("out of memory");
     } else if (options->n_best > 1 || options->alternatives || options->sample) {
         hdl__format_moses(line, result, options->alignment, out);
     } else {
@@ -40,6 +40,8 @@ int hdl__cmd_translate(const hdl__cli_options *options)
     hdl__line_command command = { .options = *options, .kind = HDL__LINES_TRANSLATE, .emit = emit };
     int code = check(options);
     if (code == HDL__EXIT_DONE) code = hdl__engine_model_word(&command.options);
+    /* JSON is for programs, which look for what they need; text is for reading. */
+    if (options->json && !hdl__cli_given(options, "alignment")) command.options.alignment = HDL__ALIGNMENT_SOFT;
     /* A draw follows one hypothesis, whatever beam the model's files ask for. */
     if (options->sample) command.options.beam = 1;
     return code == HDL__EXIT_DONE ? hdl__line_command_run(&command) : code;

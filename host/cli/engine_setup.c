@@ -181,8 +181,7 @@ int hdl__engine_refused(const hdl__engine *engine, const hdl__cli_options *optio
 {
     if (status == HDL_ENOSUPPORT && is_f16_on_cpu(engine, options))
         return hdl__cli_misuse("option --compute: f16 on the device cpu, allowed there auto, f32, bf16, int8");
-    const int code = hdl__cli_failed(status);
-    return status == HDL_EINVAL ? HDL__EXIT_USAGE : code;
+    return hdl__cli_refused(status);
 }
 
 int hdl__engine_open(hdl__engine *engine, const hdl__cli_options *options)
@@ -200,9 +199,7 @@ int hdl__engine_open(hdl__engine *engine, const hdl__cli_options *options)
     hdl_status status = hdl_translator_open(engine->model, &wanted, &engine->translator);
     if (status != HDL_OK) return hdl__engine_refused(engine, options, status);
     status = hdl_translator_check(engine->translator, &engine->search);
-    if (status == HDL_OK) return HDL__EXIT_DONE;
-    int code = hdl__cli_failed(status);
-    return status == HDL_EINVAL ? HDL__EXIT_USAGE : code;
+    return status == HDL_OK ? HDL__EXIT_DONE : hdl__cli_refused(status);
 }
 
 int hdl__engine_close(hdl__engine *engine)

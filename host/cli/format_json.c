@@ -1,8 +1,10 @@
 /* format_json.c - results as JSON objects. */
+#include "cli_options.h"
 #include "format_lines.h"
 #include "json_text.h"
 
-static json_t *hypothesis_json(const hdl_hypothesis *hypothesis)
+/* An empty line has no matrix, and its hypothesis no rows. */
+static json_t *hypothesis_json(const hdl_hypothesis *hypothesis, bool with_alignment)
 {
     json_t *object = json_object();
     json_object_set_new(object, "text", hdl__json_string(hypothesis->text));
@@ -10,7 +12,7 @@ static json_t *hypothesis_json(const hdl_hypothesis *hypothesis)
     json_object_set_new(object, "logprobs", hdl__json_floats(hypothesis->logprobs, hypothesis->n_logprobs));
     json_object_set_new(object, "score", hdl__json_float(hypothesis->score));
     json_object_set_new(object, "finished", json_string(hypothesis->finish == HDL_FINISH_END ? "end" : "length"));
-    if (hypothesis->alignment)
+    if (with_alignment)
         json_object_set_new(object, "alignment", hdl__json_matrix(hypothesis->alignment, hypothesis->n_rows,
                                                                   hypothesis->n_columns));
     return object;
@@ -24,14 +26,14 @@ static bool put_whole(json_t *object, size_t n_members, hdl__cli_text *out)
     return false;
 }
 
-bool hdl__format_json(uint64_t line, const hdl_result *result, hdl__cli_text *out)
+bool hdl__format_json(uint64_t line, const hdl_result *result, int alignment, hdl__cli_text *out)
 {
     enum { MEMBERS = 5 };
+    const bool with_alignment = alignment != HDL__ALIGNMENT_NONE;
+    const size_t n_members = with_alignment ? 6 : 5;
     json_t *hypotheses = json_array();
     for (size_t i = 0; i < result->n_hypotheses; ++i) {
-        const hdl_hypothesis *hypothesis = &result->hypotheses[i];
-        json_t *one = hypothesis_json(hypothesis);
-        size_t n_members = hypothesis->alignment ? 6 : 5;
+        json_t *one = hypothesis_json(&result->hypotheses[i], with_alignment);
         if (json_object_size(one) == n_members) json_array_append_new(hypotheses, one);
         else json_decref(one);
     }

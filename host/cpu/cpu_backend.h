@@ -88,9 +88,9 @@ size_t     hdl__cpu_kv_pool_bytes(const hdl_kv_pool_desc *);
 void       hdl__cpu_kv_pool_close(hdl_kv_pool *);
 
 /*
- * The product in column panels, for ops that consume logits as they are made. prepare readies M rows of x (as they are
- * for f32; rounded for bf16; quantised for int8) in the stream's scratch; panel then writes y[m, n - n0] for n in [n0, n1), without bias.
- * n0 is a multiple of HDL__PANEL_COLUMNS. The bits of a value do not depend on M, nor on the panel it is computed in.
+ * The product in column panels, for ops that consume logits as they are made. prepare readies M rows of x in the
+ * stream's scratch (f32: as they are, or split in three where the weights are halves; bf16: rounded; int8: quantised);
+ * panel then writes y[m, n - n0] for n in [n0, n1), without bias. n0 is a multiple of HDL__PANEL_COLUMNS. The bits of a value do not depend on M, nor on the panel it is computed in.
  */
 #define HDL__PANEL_COLUMNS 64       /* a multiple of every micro-kernel's width (8, 16, 64) */
 

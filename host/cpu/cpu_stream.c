@@ -40,7 +40,7 @@ hdl_status hdl__cpu_stream_reserve(hdl_backend_stream *stream, const hdl_stream_
     const hdl_stream_limits *old = &stream->limits;
     const hdl_stream_limits grown = {
         sizeof grown, larger(asked->M, old->M), larger(asked->K, old->K), larger(asked->N, old->N),
-        larger(asked->V, old->V), larger(asked->Tk, old->Tk), larger(asked->H, old->H), larger(asked->D, old->D),
+        larger(asked->V, old->V), larger(asked->Tk, old->Tk), larger(asked->H, old->H), larger(asked->D, old->D), 0,
     };
     const size_t bytes = hdl__gemm_scratch_bytes(stream->device, &grown) + hdl__cpu_op_scratch_bytes(&grown);
     if (bytes > stream->scratch.bytes) {

@@ -84,14 +84,16 @@ static void embed_tied(const hdl__op_kernels *kernels, const hdl_weight *w, int3
                           + (size_t)(id % method->width) * group;
     if (w->unscale != NULL) factor *= w->unscale[id];
     for (int32_t k = 0; k < w->K; k += CHUNK) {
-        _Alignas(uint32_t) uint8_t row[CHUNK * sizeof(float)];
+        float row[CHUNK];           /* or fewer bytes: a stored value is no wider */
+        uint8_t *const stored = (uint8_t *)row;
         const int32_t n = w->K - k < CHUNK ? w->K - k : CHUNK;
         if (method->halves)
-            hdl__gemm_join(w, id, k, n, (float *)(void *)row);
+            hdl__gemm_join(w, id, k, n, row);
         else if (group == sizeof(uint32_t))      /* a copy of known size is one instruction */
-            for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(row + (size_t)i * bytes, from, sizeof(uint32_t));
+            for (int32_t i = 0; i < n; i += method->group, from += apart)
+                memcpy(stored + (size_t)i * bytes, from, sizeof(uint32_t));
         else
-            for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(row + (size_t)i * bytes, from, group);
+            for (int32_t i = 0; i < n; i += method->group, from += apart) memcpy(stored + (size_t)i * bytes, from, group);
         kernels->widen(row, w->compute == HDL_COMPUTE_INT8 ? HDL_I8 : HDL_F32, n, factor,
                        position != NULL ? position + k : NULL, y + k);
     }

@@ -8,8 +8,8 @@
 struct hdl__onednn_weight;
 
 /*
- * Strips of `method->width` columns, the last one narrower, each [padded / group, columns, group]. A strip starts at
- * strip * width * padded * w_bytes, as all before it are full.
+ * Strips of `method->width` columns, the last one narrower, each [padded / group, columns, group], or as gemm_halves.h has
+ * them where `method->halves`. A strip starts at strip * width * padded * w_bytes, as all before it are full.
  */
 struct hdl_weight {
     hdl_backend_device        *device;

@@ -91,15 +91,22 @@ done:
     return status;
 }
 
-static hdl_status check_packed_keys(const char *op, const hdl_attention_args *args)
+static hdl_status check_packed_keys(const hdl_device *device, const char *op, const hdl_attention_args *args)
 {
     hdl_status status = HDL_OK;
+    const size_t element = hdl_dtype_bytes(args->act_dtype);
+    const int64_t width = (int64_t)args->Hkv * args->D;
+    const hdl__block k = {"k", args->k, width, width}, v = {"v", args->v, width, width};
+    const hdl__block out_max = {"out_max", args->out_max, args->M, args->M};
     HDL_TRY(hdl__door_range(op, "n_seq", args->n_seq, 1, args->M));
     HDL_TRY(hdl__door_pointer(op, "k", args->k));
     HDL_TRY(hdl__door_pointer(op, "v", args->v));
     HDL_TRY(hdl__door_pointer(op, "cu_q", args->cu_q));
     HDL_TRY(hdl__door_pointer(op, "cu_k", args->cu_k));
-    HDL_TRY(hdl__door_stride(op, "ldkv", args->ldkv, "Hkv * D", (int64_t)args->Hkv * args->D));
+    HDL_TRY(hdl__door_stride(op, "ldkv", args->ldkv, "Hkv * D", width));
+    /* how many keys there are only the device knows; the first is all that is known */
+    HDL_TRY(hdl__door_row_maxima(device, op, &out_max, &k, 1, element));
+    HDL_TRY(hdl__door_row_maxima(device, op, &out_max, &v, 1, element));
 done:
     return status;
 }
@@ -141,7 +148,8 @@ hdl_status hdl_attention(hdl_stream *stream, const hdl_attention_args *args)
     const hdl__block out_max = {"out_max", args->out_max, 1, 1};
     HDL_TRY(hdl__door_same_or_apart(op, &out, &q, args->M, hdl_dtype_bytes(args->act_dtype)));
     HDL_TRY(hdl__door_row_maxima(stream->device, op, &out_max, &out, args->M, hdl_dtype_bytes(args->act_dtype)));
-    HDL_TRY(args->keys == HDL_KEYS_PACKED ? check_packed_keys(op, args) : check_paged_keys(op, args));
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &out_max, &q, args->M, hdl_dtype_bytes(args->act_dtype)));
+    HDL_TRY(args->keys == HDL_KEYS_PACKED ? check_packed_keys(stream->device, op, args) : check_paged_keys(op, args));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->attention(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, kind_of(args->keys), args->M, 0, 0}));
 done:

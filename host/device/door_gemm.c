@@ -34,6 +34,10 @@ hdl_status hdl_gemm(hdl_stream *stream, const hdl_gemm_args *args)
     const hdl__block y_max = {"y_max", args->y_max, 1, 1};
     HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &y, args->M, element));
     HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &x, args->rows == NULL ? args->M : 1, element));
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &residual, args->M, element));
+    const int64_t known = args->rows == NULL ? args->M : 1;
+    const hdl__block written = {"y_max", args->y_max, args->M, args->M}, x_max = {"x_max", args->x_max, known, known};
+    HDL_TRY(hdl__door_apart(op, &written, &x_max, 1, sizeof(float)));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->gemm(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->N, args->K}));
 done:

@@ -31,6 +31,8 @@ hdl_status hdl_glu(hdl_stream *stream, const hdl_glu_args *args)
     HDL_TRY(hdl__door_apart(op, &y, &gate, args->M, element));
     const hdl__block y_max = {"y_max", args->y_max, 1, 1};
     HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &y, args->M, element));
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &up, args->M, element));
+    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &gate, args->M, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->glu(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->F, 0}));
 done:

@@ -32,7 +32,9 @@ hdl_status hdl_norm(hdl_stream *stream, const hdl_norm_args *args)
     HDL_TRY(hdl__door_same_or_apart(op, &sum, &residual, args->M, element));
     HDL_TRY(hdl__door_apart(op, &sum, &y, args->M, element));
     const hdl__block y_max = {"y_max", args->y_max, 1, 1};
-    HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, &y, args->M, element));
+    const hdl__block *const rows[] = {&y, &x, &residual, &sum};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        HDL_TRY(hdl__door_row_maxima(stream->device, op, &y_max, rows[i], args->M, element));
     HDL_TRY(hdl__stream_result(stream, stream->device->table->norm(stream->inner, args)));
     HDL_TRY(hdl__door_leave(stream, (hdl__stamped){op, NULL, args->M, args->E, 0}));
 done:

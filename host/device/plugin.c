@@ -90,7 +90,8 @@ done:
     return status;
 }
 
-/* The first two fields have stood at the same place since ABI 1; the rest is read once they agree. */
+/* The first two fields have stood at the same place since ABI 1; the rest is read once they agree. Fields may come in the
+ * middle, so a table of any other size is another table. */
 static hdl_status check_table(const char *name, const char *file, const hdl_backend *table)
 {
     hdl_status status = HDL_OK;
@@ -98,7 +99,7 @@ static hdl_status check_table(const char *name, const char *file, const hdl_back
     HDL_CHECK(table->abi == HDL_BACKEND_ABI, HDL_EBACKEND,
               "%s: ABI mismatch: %s was built for ABI %u, this library speaks %u", name, file, table->abi,
               (unsigned)HDL_BACKEND_ABI);
-    HDL_CHECK(table->struct_bytes >= sizeof *table, HDL_EBACKEND,
+    HDL_CHECK(table->struct_bytes == sizeof *table, HDL_EBACKEND,
               "%s: ABI mismatch: the table of %s has %zu bytes, this library needs %zu", name, file,
               table->struct_bytes, sizeof *table);
     HDL_CHECK(table->name != NULL && strcmp(table->name, name) == 0, HDL_EBACKEND, "%s: %s is the backend \"%s\"",

@@ -24,12 +24,13 @@ static int64_t count_maxima(const hdl__network *network)
     return HDL__N_MAX_SET + (int64_t)HDL__N_MAX_RAISED * (encoder > decoder ? encoder : decoder);
 }
 
-/* Bytes of x, y, context and wide together: a multiple of 4, since E and 2F are even. */
+/* Bytes of x, y, context and wide together, rounded up to where an f32 of the maxima behind them may lie. */
 static size_t act_bytes(const hdl__network *network, int32_t rows)
 {
     int64_t E, wide;
     measure_widths(network, &E, &wide);
-    return (size_t)rows * (size_t)(3 * E + wide) * hdl_dtype_bytes(network->act);
+    const size_t bytes = (size_t)rows * (size_t)(3 * E + wide) * hdl_dtype_bytes(network->act);
+    return (bytes + sizeof(float) - 1) / sizeof(float) * sizeof(float);
 }
 
 size_t hdl__hidden_bytes(const hdl__network *network, int32_t rows)

@@ -36,6 +36,7 @@ typedef struct hdl_kv_pool_desc {
     int32_t n_pages;
     int32_t n_layers, Hkv, D;
     hdl_dtype dtype;        /* of keys and values: the act_dtype of the ops that read and write them, or what the device offers beside it */
+    int32_t reserved;       /* 0 */
 } hdl_kv_pool_desc;
 
 typedef struct hdl_attention_args {
@@ -84,7 +85,7 @@ typedef struct hdl_cache_append_args {
     hdl_dtype        act_dtype;         /* the pool's */
 } hdl_cache_append_args;
 
-#define HDL_KV_POOL_DESC_INIT { sizeof(hdl_kv_pool_desc), 0, 0, 0, 0, HDL_F32 }
+#define HDL_KV_POOL_DESC_INIT { sizeof(hdl_kv_pool_desc), 0, 0, 0, 0, HDL_F32, 0 }
 #define HDL_CACHE_APPEND_ARGS_INIT \
     { sizeof(hdl_cache_append_args), HDL_KEYS_SELF_PAGES, NULL, NULL, 0, NULL, 0, NULL, NULL, 0, 0, 0, HDL_F32 }
 #define HDL_ATTENTION_ARGS_INIT \

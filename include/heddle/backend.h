@@ -5,7 +5,7 @@
  * demand, checks `abi` and `struct_bytes`, and never unloads it. A NULL entry is "not offered". Functions return
  * HDL_OK or a status whose detail line was given to host->fail. Arguments have passed the door: backends assert and compute.
  * Structs that begin with struct_bytes have the size of this header, whatever the program's had, and may end with the call. The
- * table itself knows no other age: a shorter one is refused like another ABI number, for backends are built with the library.
+ * table itself knows no other age: one of another size is refused like another ABI number, for backends are built with the library.
  */
 #ifndef HEDDLE_BACKEND_H
 #define HEDDLE_BACKEND_H

@@ -67,9 +67,10 @@ typedef struct hdl_device_entry {
     /* One line each, '\n' between them: a library that the backend uses if it is there, with its version and file, or
      * where it was looked for. Filled even where no device works. "": there are none */
     char       libraries[HDL_DEVICE_LIBRARIES_BYTES];
+    int32_t    reserved;                        /* 0 */
 } hdl_device_entry;
 
-#define HDL_DEVICE_ENTRY_INIT { sizeof(hdl_device_entry), "", HDL_OK, "", "" }
+#define HDL_DEVICE_ENTRY_INIT { sizeof(hdl_device_entry), "", HDL_OK, "", "", 0 }
 
 /*
  * The i-th entry, from 0, in a fixed order: cpu, cuda devices (or one entry that says why there is none), simt. Opens
@@ -82,23 +83,24 @@ typedef struct hdl_device_info {
     const char *name;           /* "cpu" */
     const char *description;    /* "AMD EPYC, AVX-512 VNNI BF16; products: heddle" */
     int32_t     kind, index;    /* hdl_device_kind */
-    int32_t     native_bf16;    /* 1: bf16 products run at least twice as fast as f32 */
+    int32_t     native_bf16;    /* 1: bf16 products run at least twice as fast as f32 by multiply-adds */
     uint64_t    memory_bytes;   /* of the device; 0: unknown */
     const char *products;       /* CUDA: the library whose products were asked for, "cuBLASLt 13.0.2"; NULL: ours */
     /* With it: matrices packed so far that it multiplies, and those that took ours, since no algorithm of it gave sums
      * of one order at every M. */
     int32_t     library_weights, refused_weights;
     int32_t     row_maxima;     /* 1: ops of the device note them */
+    int32_t     reserved;       /* 0 */
 } hdl_device_info;
 
-#define HDL_DEVICE_INFO_INIT { sizeof(hdl_device_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define HDL_DEVICE_INFO_INIT { sizeof(hdl_device_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /*
  * Row maxima. An int8 product rounds a row of x by its greatest magnitude, so it would have to read the row twice. On a
  * device with row_maxima the op that writes a row notes that magnitude (y_max, out_max) and the product takes it from
  * there (x_max): max over the row of |value as stored|, f32, +infinity or NaN where the row is not finite. "Raised"
- * means that blocks of one row join theirs: the array is zero before. Other devices answer HDL_ENOSUPPORT to y_max,
- * out_max and zero, and leave x_max unread.
+ * means that blocks of one row join theirs: the array is zero before. They lie apart from what the op reads and
+ * writes. Other devices answer HDL_ENOSUPPORT to y_max, out_max and zero, and leave x_max unread.
  */
 
 /* As it is now: the counts grow. Strings live as long as the device. */
@@ -117,7 +119,10 @@ HDL_API void       hdl_device_host_free(hdl_device *device, void *block, size_t 
 
 /* After a device error (HDL_EDEVICE) a stream is lost: every later call on it says so, and close still works. */
 HDL_API hdl_status hdl_stream_create(hdl_device *device, hdl_stream **stream);
-/* Borrows the caller's native stream (cudaStream_t); ops on it never allocate, synchronise or set attributes. CPU: HDL_ENOSUPPORT. */
+/*
+ * Borrows the caller's native stream (cudaStream_t); ops on it never allocate, synchronise or set attributes. CPU:
+ * HDL_ENOSUPPORT. A device's first stream loads its kernels: make it while nothing is captured.
+ */
 HDL_API hdl_status hdl_stream_wrap(hdl_device *device, void *native, hdl_stream **stream);
 HDL_API void       hdl_stream_close(hdl_stream *stream);    /* NULL is fine */
 HDL_API hdl_status hdl_stream_wait(hdl_stream *stream);     /* until all queued work is done; the first device error, if any */
@@ -133,11 +138,12 @@ typedef struct hdl_stream_limits {
     int32_t K, N;           /* widest input and output of a product, the vocabulary aside */
     int32_t V;              /* vocabulary */
     int32_t Tk, H, D;       /* attention: keys of one sequence, heads, head dimension */
+    int32_t reserved;       /* 0 */
 } hdl_stream_limits;
 
 HDL_API hdl_status hdl_stream_reserve(hdl_stream *stream, const hdl_stream_limits *limits);
 
-#define HDL_STREAM_LIMITS_INIT { sizeof(hdl_stream_limits), 0, 0, 0, 0, 0, 0, 0 }
+#define HDL_STREAM_LIMITS_INIT { sizeof(hdl_stream_limits), 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* A recorded step: ops with their arguments as given (sizes and pointers), to be queued again by one call. */
 typedef struct hdl_recording hdl_recording;
@@ -159,9 +165,10 @@ typedef struct hdl_stamp_args {
     const int32_t *place;       /* i32 [1] in device memory; NULL: 0 */
     int64_t        stride;
     int32_t        index;       /* 0 .. stride - 1 */
+    int32_t        reserved;    /* 0 */
 } hdl_stamp_args;
 
-#define HDL_STAMP_ARGS_INIT { sizeof(hdl_stamp_args), NULL, NULL, 0, 0 }
+#define HDL_STAMP_ARGS_INIT { sizeof(hdl_stamp_args), NULL, NULL, 0, 0, 0 }
 
 HDL_API hdl_status hdl_stamp(hdl_stream *stream, const hdl_stamp_args *args);
 

@@ -32,6 +32,7 @@ typedef struct hdl_embed_args {
     float               *y_max;         /* f32 [M] or NULL: set to the greatest magnitude of each row of y; device.h, "row maxima" */
     float               *zero;          /* f32 [n_zero] or NULL: set to 0 unless M = 0, for ops behind that raise them. Apart from y and y_max */
     int32_t              n_zero;
+    int32_t              reserved;      /* 0 */
 } hdl_embed_args;
 
 /* y = act(up) * gate, both [M, F]; Shazeer 2020, arXiv 2002.05202. y may alias up. */
@@ -56,6 +57,7 @@ typedef struct hdl_gather_rows_args {
     void          *y;                   /* act [M, E], dense */
     int32_t        M, E;
     hdl_dtype      act_dtype;
+    int32_t        reserved;            /* 0 */
 } hdl_gather_rows_args;
 
 /* q = rint(x * 127 / max|row|), scale = 127 / max|row| (1 for a zero row). */
@@ -67,12 +69,13 @@ typedef struct hdl_quantise_rows_args {
     float      *scale;                  /* f32 [M] */
     int32_t     M, K;
     hdl_dtype   act_dtype;
+    int32_t     reserved;               /* 0 */
 } hdl_quantise_rows_args;
 
-#define HDL_EMBED_ARGS_INIT { sizeof(hdl_embed_args), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 1, HDL_F32, NULL, NULL, 0 }
+#define HDL_EMBED_ARGS_INIT { sizeof(hdl_embed_args), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 1, HDL_F32, NULL, NULL, 0, 0 }
 #define HDL_GLU_ARGS_INIT { sizeof(hdl_glu_args), NULL, NULL, 0, 0, NULL, 0, NULL, 0, 0, HDL_ACT_NONE, HDL_F32, NULL }
-#define HDL_GATHER_ROWS_ARGS_INIT { sizeof(hdl_gather_rows_args), NULL, NULL, NULL, 0, 0, HDL_F32 }
-#define HDL_QUANTISE_ROWS_ARGS_INIT { sizeof(hdl_quantise_rows_args), NULL, 0, NULL, NULL, 0, 0, HDL_F32 }
+#define HDL_GATHER_ROWS_ARGS_INIT { sizeof(hdl_gather_rows_args), NULL, NULL, NULL, 0, 0, HDL_F32, 0 }
+#define HDL_QUANTISE_ROWS_ARGS_INIT { sizeof(hdl_quantise_rows_args), NULL, 0, NULL, NULL, 0, 0, HDL_F32, 0 }
 
 /*
  * A table of part->rows (V) rows of E. The part's bytes must outlive the table: the CPU reads them in place.

@@ -57,9 +57,10 @@ typedef struct hdl_pack_args {
     hdl_compute          compute;       /* F32, BF16, F16 or INT8; AUTO is resolved by the caller */
     int32_t              rank, ranks;   /* tensor parallelism, reserved: 0, 1 */
     hdl_pack_use         use;           /* gemm, or logit_reduce and token_logprobs, or both */
+    int32_t              reserved;      /* 0 */
 } hdl_pack_args;
 
-#define HDL_PACK_ARGS_INIT { sizeof(hdl_pack_args), NULL, 0, 0, 0, HDL_COMPUTE_F32, 0, 1, HDL_PACK_FOR_ALL }
+#define HDL_PACK_ARGS_INIT { sizeof(hdl_pack_args), NULL, 0, 0, 0, HDL_COMPUTE_F32, 0, 1, HDL_PACK_FOR_ALL, 0 }
 
 typedef struct hdl_gemm_args {
     size_t            struct_bytes;

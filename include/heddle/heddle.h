@@ -28,7 +28,8 @@
  * Structs that begin with struct_bytes are set up with their _INIT macro and only grow at their end, so that program and library may be of
  * different ages. What an older program's struct lacks has its _INIT value; of a struct that the library fills it fills what the program's
  * has room for. A newer program works with an older library as long as what that does not know is 0, else HDL_EINVAL names both sizes; what
- * it cannot fill stays as the program left it.
+ * it cannot fill stays as the program left it. They end where their last field ends (a field named reserved stays 0), since an initialiser
+ * leaves anything in padding.
  */
 #ifndef HEDDLE_H
 #define HEDDLE_H

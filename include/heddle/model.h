@@ -20,9 +20,10 @@ typedef struct hdl_model_options {
     const char *spm;                        /* one for both sides */
     const char *vocab_map;                  /* path of a vmap.txt; NULL: the directory's own is loaded but not used */
     int32_t     tokens_only;                /* 1: no tokenizer is looked for (tokens in, tokens out) */
+    int32_t     reserved;                   /* 0 */
 } hdl_model_options;
 
-#define HDL_MODEL_OPTIONS_INIT { sizeof(hdl_model_options), NULL, NULL, NULL, NULL, 0 }
+#define HDL_MODEL_OPTIONS_INIT { sizeof(hdl_model_options), NULL, NULL, NULL, NULL, 0, 0 }
 
 /*
  * Loads a model from a directory (CTranslate2, Hugging Face MarianMT, Marian, heddle's own safetensors) or from a
@@ -60,9 +61,10 @@ typedef struct hdl_model_info {
     const char *positions;                  /* "sinusoidal (Hugging Face)", "table", ... */
     const char *tokenizer;                  /* of the source: "sentencepiece", "bpe", "words" */
     int32_t     has_vocab_map;
+    int32_t     reserved;                   /* 0 */
 } hdl_model_info;
 
-#define HDL_MODEL_INFO_INIT { sizeof(hdl_model_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define HDL_MODEL_INFO_INIT { sizeof(hdl_model_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 HDL_API hdl_status hdl_model_describe(const hdl_model *model, hdl_model_info *info);
 

@@ -135,6 +135,7 @@ typedef struct hdl_logit_edits_args {
     const hdl_rows  *rows;
     hdl_edits        edits;
     int32_t          R;
+    int32_t          reserved;  /* 0 */
 } hdl_logit_edits_args;
 
 /*
@@ -163,6 +164,7 @@ typedef struct hdl_beam_step_args {
     const hdl_rows  *rows;
     hdl_candidates   in;
     int32_t          R;
+    int32_t          reserved;  /* 0 */
 } hdl_beam_step_args;
 
 /* Forced scoring: logprob[i] = log_softmax(x[i] W^T + bias)[ids[i]], pad removed; NaN when a logit is NaN or +infinity. */
@@ -176,6 +178,7 @@ typedef struct hdl_token_logprobs_args {
     int32_t           M, V, E;
     int32_t           pad_id;   /* -1: none */
     hdl_dtype         act_dtype;
+    int32_t           reserved; /* 0 */
 } hdl_token_logprobs_args;
 
 /*
@@ -188,15 +191,16 @@ typedef struct hdl_scatter_words_args {
     const int32_t *index;       /* i32 [n] device memory */
     const int32_t *value;       /* i32 [n] device memory */
     int32_t        n;
+    int32_t        reserved;    /* 0 */
 } hdl_scatter_words_args;
 
-#define HDL_LOGIT_EDITS_ARGS_INIT { sizeof(hdl_logit_edits_args), NULL, NULL, { NULL, NULL, 0 }, 0 }
+#define HDL_LOGIT_EDITS_ARGS_INIT { sizeof(hdl_logit_edits_args), NULL, NULL, { NULL, NULL, 0 }, 0, 0 }
 #define HDL_LOGIT_REDUCE_ARGS_INIT \
     { sizeof(hdl_logit_reduce_args), NULL, NULL, NULL, NULL, NULL, { NULL, NULL, 0 }, { NULL, NULL, NULL }, 0, 0, 0, \
       HDL_F32 }
-#define HDL_BEAM_STEP_ARGS_INIT { sizeof(hdl_beam_step_args), NULL, NULL, { NULL, NULL, NULL }, 0 }
-#define HDL_TOKEN_LOGPROBS_ARGS_INIT { sizeof(hdl_token_logprobs_args), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, -1, HDL_F32 }
-#define HDL_SCATTER_WORDS_ARGS_INIT { sizeof(hdl_scatter_words_args), NULL, NULL, NULL, 0 }
+#define HDL_BEAM_STEP_ARGS_INIT { sizeof(hdl_beam_step_args), NULL, NULL, { NULL, NULL, NULL }, 0, 0 }
+#define HDL_TOKEN_LOGPROBS_ARGS_INIT { sizeof(hdl_token_logprobs_args), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, -1, HDL_F32, 0 }
+#define HDL_SCATTER_WORDS_ARGS_INIT { sizeof(hdl_scatter_words_args), NULL, NULL, NULL, 0, 0 }
 
 /* All queue work on the stream. R = 0 (M = 0, n = 0) is fine. HDL_EINVAL and HDL_ESHAPE name the argument; nothing is queued. */
 HDL_API hdl_status hdl_logit_edits(hdl_stream *stream, const hdl_logit_edits_args *args);

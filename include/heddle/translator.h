@@ -80,10 +80,11 @@ typedef struct hdl_search_options {
     int32_t         with_end_token;     /* 1: tokens, text and alignment hold the end token */
     int32_t         replace_unknowns;   /* 1: unknown tokens become the source token they attend to most */
     int32_t         alignment;          /* 1: hypotheses carry alignment rows */
+    int32_t         reserved;           /* 0 */
 } hdl_search_options;
 
 #define HDL_SEARCH_OPTIONS_INIT \
-    { sizeof(hdl_search_options), 0, 0, 0, HDL_LENGTH_POWER, 0, 0, 0, 0, HDL_STOP_COUNT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, 0 }
+    { sizeof(hdl_search_options), 0, 0, 0, HDL_LENGTH_POWER, 0, 0, 0, 0, HDL_STOP_COUNT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, 0, 0 }
 
 typedef enum hdl_request_kind { HDL_REQUEST_TRANSLATE = 0, HDL_REQUEST_SCORE = 1 } hdl_request_kind;
 typedef enum hdl_split { HDL_SPLIT_LONG = 0, HDL_SPLIT_SENTENCES = 1, HDL_SPLIT_NEVER = 2 } hdl_split;
@@ -214,9 +215,10 @@ typedef struct hdl_translator_stats {
                                            what has changed of slots to the device; encoder passes and copies aside; 0 on the CPU */
     int32_t     n_devices, n_lost;      /* devices; those that failed and take no more work */
     int32_t     max_rows;               /* decode rows of one step of one lane, as asked for or by default */
+    int32_t     reserved;               /* 0 */
 } hdl_translator_stats;
 
-#define HDL_TRANSLATOR_STATS_INIT { sizeof(hdl_translator_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0 }
+#define HDL_TRANSLATOR_STATS_INIT { sizeof(hdl_translator_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0 }
 
 HDL_API hdl_status hdl_translator_get_stats(hdl_translator *translator, hdl_translator_stats *stats);
 
@@ -228,9 +230,10 @@ typedef struct hdl_device_stats {
     uint64_t    sentences, target_tokens, steps, rows;      /* as in hdl_translator_stats */
     int32_t     lost;                   /* 1: it has failed; the others go on */
     int32_t     library_weights, refused_weights;       /* as in hdl_device_info */
+    int32_t     reserved;               /* 0 */
 } hdl_device_stats;
 
-#define HDL_DEVICE_STATS_INIT { sizeof(hdl_device_stats), "", NULL, 0, 0, 0, 0, 0, 0, 0 }
+#define HDL_DEVICE_STATS_INIT { sizeof(hdl_device_stats), "", NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Totals of device i, 0 to n_devices - 1, in the order in which they were asked for. */
 HDL_API hdl_status hdl_translator_get_device_stats(hdl_translator *translator, int32_t i, hdl_device_stats *stats);

@@ -49,6 +49,11 @@ typedef struct task {
 
 static int handles;         /* the address of a handle is all that is asked of it */
 
+static int checks;
+
+/* Calls of cublasLtMatmulAlgoCheck so far. */
+int fake_cublaslt_checks(void) { return checks; }
+
 size_t cublasLtGetVersion(void) { return FAKE == FAKE_OLD ? OLD_VERSION : VERSION; }
 
 const char *cublasLtGetStatusName(cublasStatus_t status)
@@ -145,6 +150,7 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDe
     (void)handle, (void)C;
     memcpy(&w, A, sizeof w), memcpy(&x, B, sizeof x), memcpy(&sums, D, sizeof sums), memcpy(&how, desc, sizeof how);
     memset(result, 0, sizeof *result);
+    checks++;
     if (algo->data[0] != TAG || !is_product(&w, &x, &sums, &how)) return CUBLAS_STATUS_INVALID_VALUE;
     const bool narrow = FAKE == FAKE_NARROW || (FAKE == FAKE_FIRST_NARROW && algo->data[1] == 0);
     if (narrow && sums.columns == UNSERVED_ROWS) return CUBLAS_STATUS_NOT_SUPPORTED;

@@ -3,7 +3,7 @@
  *
  * Variants by definition: FAKE_INIT_FAILS, FAKE_BROADCAST_FAILS, FAKE_NO_BROADCAST (the function is missing), FAKE_OLD (version 2.8),
  * FAKE_NO_VERSION (it does not say), FAKE_STALLS (a broadcast that ends with the communicators, having copied nothing), FAKE_ASYNC_ERROR (such
- * a broadcast, and an error for who asks).
+ * a broadcast, and an error for who asks), FAKE_GOES_ON (one that does not end with them either).
  */
 #include "simt_hooks.h"
 
@@ -18,7 +18,7 @@ enum { SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5, R
 typedef struct comm { int rank, n; } comm;
 typedef struct call { const void *from; void *to, *stream; size_t bytes; int root; } call;
 
-#if defined FAKE_STALLS || defined FAKE_ASYNC_ERROR
+#if defined FAKE_STALLS || defined FAKE_ASYNC_ERROR || defined FAKE_GOES_ON
 #define HAS_STALL 1
 #else
 #define HAS_STALL 0
@@ -103,14 +103,18 @@ static int stall(void)
     return SUCCESS;
 }
 
+#ifndef FAKE_GOES_ON
 static void release(void)
 {
     while (fake.n_held > 0) simt_hold(fake.held[--fake.n_held], 0);
 }
+#endif
 
 static int end(void *c, int *counter)
 {
+#ifndef FAKE_GOES_ON
     release();
+#endif
     free(c);
     fake.open--;
     ++*counter;

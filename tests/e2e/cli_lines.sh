@@ -38,9 +38,15 @@ expect_match '^\{"line":1,"source":"","source_tokens":\[\],"hypotheses":\[\{"tex
 if command -v jq >/dev/null; then
     expect_that '[ "$(jq -c ".hypotheses[0] | (.logprobs | length) - (.tokens | length)" "$out" | tr "\n" " ")" = "1 0 1 " ]'
     expect_that '[ "$(jq -r ".hypotheses[0].finished" "$out" | head -n 1)" = end ]'
+    expect_that '[ "$(jq -c ".hypotheses[0].alignment | length" "$out" | tr "\n" " ")" = "6 0 4 " ]'
 fi
 try json-length translate "$aren" --tokens --json --max-length 2
 expect_match '"finished":"length"'
+try json-default-alignment translate "$aren" --tokens --json --beam 2 --n-best 2
+expect_that '[ "$(grep -o "\"alignment\":\[" "$out" | wc -l)" = "$(grep -o "\"finished\":" "$out" | wc -l)" ]'
+expect_match '"alignment":\[\[[0-9.e-]+,'
+try json-no-alignment translate "$aren" --tokens --json --alignment none
+expect_that '! grep -q alignment "$out"'
 try json-alignment translate "$aren" --tokens --json --alignment hard
 expect_match '"alignment":\[\[[0-9.e-]+,'
 try end-token-kept translate "$aren" --tokens --beam 2 --with-end-token
@@ -197,7 +203,7 @@ for map in cross encoder decoder; do
 done
 try align-layer-range align --model "$en_de" --no-svg --layer 77 "It rains."
 expect_code 2
-expect_error '77'
+expect_error '^heddle: option --layer: 77, allowed -1 to 1$'
 input 'It rains.\n\nIt rains.\tEs regnet.\n'
 try align-forced align --model "$en_de" --no-svg
 expect_code 0

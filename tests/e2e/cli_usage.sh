@@ -92,10 +92,16 @@ expect_that '[ "$code" = 1 ] || [ "$code" = 2 ]'
 expect_error 'warp9'
 try more-hypotheses-than-beam translate "$en_de" --beam 2 --n-best 3
 expect_code 2
-expect_error '3'
+expect_error '^heddle: option --n-best: 3, allowed 1 to 2'
 try least-above-most translate "$en_de" --min-length 9 --max-length 3
 expect_code 2
-expect_error '9'
+expect_error '^heddle: option --min-length: 9 is above --max-length 3$'
+try length-above-positions translate "$en_de" --min-length 100000
+expect_code 2
+expect_error '^heddle: option --min-length: 100000'
+try no-vocabulary-map translate "$en_de" --vocab-map
+expect_code 2
+expect_error '^heddle: option --vocab-map: the model has no vocabulary map'
 try unknown-end-token translate "$en_de" --end-token "no such token"
 expect_code 2
 expect_error 'no such token'

@@ -38,6 +38,8 @@ libdir=$(dirname "$(find "$prefix" -name 'libheddle.so.0' | head -n 1)")
 export LD_LIBRARY_PATH=$libdir PKG_CONFIG_PATH=$libdir/pkgconfig
 models=$prefix/share/heddle
 
+check "the model has its licence beside it" cmp "$source_root/models/en-de/LICENSE" "$models/models/en-de/LICENSE"
+
 # An installed tree may be moved.
 check "heddle.pc names the prefix" says "$prefix" pkg-config --variable=prefix --define-prefix heddle
 check "soname" says "libheddle.so.0" readelf -d "$libdir/libheddle.so"

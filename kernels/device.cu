@@ -182,6 +182,7 @@ hdl_status out_of_memory(hdl_backend_device *device, const char *what, size_t by
 
 hdl_status device_load_kernels(hdl_backend_device *device)
 {
+    if (device->lost) return fail(device, HDL_EDEVICE, "a new stream: %s:%d is lost", kBackendName, device->index);
     (void)pthread_mutex_lock(&loading);
     const hdl_status status = device->loaded ? HDL_OK : load_all(device);
     device->loaded          = status == HDL_OK;

@@ -1,6 +1,6 @@
 /*
  * test_paging.c - a page pool that holds one full sentence: sentences restart, results do not change; too small a pool is refused. A pool that
- * lasts: sentences are encoded before rows are free for them.
+ * lasts: sentences are encoded before rows are free for them, which holds up no urgent one.
  */
 #include "engine_fixture.h"
 #include "result_hash.h"
@@ -163,5 +163,59 @@ Test(paging, encodes_ahead)
     cr_assert_eq(hdl_translator_get_stats(t, &stats), HDL_OK);
     cr_expect_leq(stats.encoder_passes, (uint64_t)MOST, "%d encoder passes, %d at most", (int)stats.encoder_passes, MOST);
     cr_expect_eq(hdl_translator_close(t, 1), HDL_OK);
+    hdl_model_close(model);
+}
+
+typedef struct urgent_case { hdl_translator *t; hdl_ticket *tickets[4]; int n_done, order[4]; } urgent_case;
+typedef struct urgent_part { urgent_case *c; int which; } urgent_part;
+
+enum { URGENT = 3, ALL_ROWS = 64 };
+
+static void submit_part(urgent_case *c, int which);
+
+/* When the first has ended, the second gets its rows, the third is encoded and waits; the urgent one comes then. */
+static void note_done(hdl_ticket *ticket, void *user)
+{
+    (void)ticket;
+    urgent_case *c = ((const urgent_part *)user)->c;
+    c->order[c->n_done++] = ((const urgent_part *)user)->which;
+    if (c->n_done == 1) submit_part(c, URGENT);
+}
+
+static void submit_part(urgent_case *c, int which)
+{
+    static urgent_part parts[4];
+    hdl_search_options search = HDL_SEARCH_OPTIONS_INIT;
+    hdl_request request = HDL_REQUEST_INIT;
+    parts[which] = (urgent_part){c, which};
+    request.tokens = words;
+    request.n_tokens = 4;
+    request.search = &search;
+    request.on_done = note_done;
+    request.user = &parts[which];
+    request.priority = which == URGENT;
+    search.beam = which == URGENT ? 1 : ALL_ROWS;
+    search.min_length = search.max_length = which == URGENT ? 2 : 60;
+    cr_assert_eq(hdl_translator_submit(c->t, &request, &c->tickets[which]), HDL_OK, "%s", hdl_error_detail());
+}
+
+Test(paging, urgent_before_encoded)
+{
+    static urgent_case c;
+    hdl_translator_stats stats = HDL_TRANSLATOR_STATS_INIT;
+    hdl_translator_options o = small_options(0);
+    hdl_model *model;
+    const hdl_result *result;
+    o.max_beam = o.max_rows = ALL_ROWS;
+    cr_assert_eq(hdl_model_load(HEDDLE_SOURCE_DIR "/tests/data/goldens/tiny-a", NULL, &model), HDL_OK, "%s", hdl_error_detail());
+    cr_assert_eq(hdl_translator_open(model, &o, &c.t), HDL_OK, "%s", hdl_error_detail());
+    submit_part(&c, 0);
+    while (stats.encoder_passes == 0) cr_assert_eq(hdl_translator_get_stats(c.t, &stats), HDL_OK);    /* it is on its way, alone */
+    for (int i = 1; i < URGENT; i++) submit_part(&c, i);
+    cr_assert_eq(hdl_ticket_wait(c.tickets[URGENT - 1], 60000000, &result), HDL_OK);
+    cr_expect_eq(hdl_translator_close(c.t, 1), HDL_OK);
+    for (int i = 0; i < 4; i++) hdl_ticket_release(c.tickets[i]);
+    cr_assert_eq(c.n_done, 4);
+    cr_expect_eq(c.order[3], URGENT - 1, "the one that waited, encoded, ended before the urgent one");
     hdl_model_close(model);
 }

@@ -49,7 +49,7 @@ static hdl_status open_lane(map_work *w, size_t n_source, size_t n_target)
     o.max_rows = (int32_t)n_target + 1;
     o.batch_tokens = (int32_t)n_source;
     o.pool_bytes = 0;
-    HDL_TRY(hdl__lane_plan_make(w->translator->network, &o, &plan));
+    HDL_TRY(hdl__lane_plan_make(w->translator->network, &o, false, &plan));
     HDL_TRY(hdl__lane_open(w->translator, w->translator->network, &plan, &w->lane));
 done:
     return status;

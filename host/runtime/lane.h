@@ -122,7 +122,7 @@ struct hdl__lane {
     int32_t             n_free_pages;
     hdl__range_pool     history;            /* bytes of slots.history, in units of 64 */
     int32_t             rows_reserved, n_seated, n_residents;
-    int32_t             n_waiting;          /* of the seated: those that have no rows yet */
+    int32_t             n_waiting, rows_waited;     /* of the seated: those that have no rows yet, and how many they need */
     int32_t             n_parting;          /* seats and residents on their way out */
     uint64_t            admissions;
     bool                lost;               /* the device failed; written under the hub's mutex */
@@ -139,8 +139,8 @@ struct hdl__lane {
     hdl__lane_stats     published;          /* copied under the hub's mutex, for readers */
 };
 
-/* Sizes from options and network. HDL_EINVAL when pool_bytes is too small for one sentence of full length (says both numbers). */
-hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out);
+/* Sizes from options and network; alone: no other device shares the queue, so that sentences may wait here. HDL_EINVAL when pool_bytes is too small for one sentence of full length (says both numbers). */
+hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, bool alone, hdl__lane_plan *out);
 hdl_status hdl__lane_open(hdl_translator *translator, const hdl__network *network, const hdl__lane_plan *plan, hdl__lane *out);
 void       hdl__lane_close(hdl__lane *lane);
 
@@ -167,8 +167,10 @@ static inline bool hdl__lane_is_short(const hdl__lane *lane)
 
 /* Seats waiting children of residents while rows, slots and history allow. */
 hdl_status hdl__lane_seat_children(hdl__lane *lane);
-/* Rows that have become free, to seats that wait for them, in the queue's order. */
-void       hdl__lane_give_rows(hdl__lane *lane);
+/* Rows that have become free, to seats that wait for them, in the queue's order; not before `next`, the queue's head, if that is more urgent. */
+void       hdl__lane_give_rows(hdl__lane *lane, const hdl__sentence *next);
+/* The sentence of the seats that wait which comes first; NULL: none waits. */
+const hdl__sentence *hdl__lane_first_waiting(const hdl__lane *lane);
 /* Seats the first child of a new resident, if need be to wait for rows; *seated false: no room now. */
 hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *seated);
 /* Pages that the next step needs, taken; when the pool is dry the youngest sentence goes back to the queue. */

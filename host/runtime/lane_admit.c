@@ -20,7 +20,8 @@ static bool should_encode(const hdl__lane *lane, const hdl__queue *queue)
 {
     const int32_t free_rows = lane->plan.max_rows - lane->rows_reserved;
     const hdl__sentence *first = hdl__queue_peek(queue);
-    if (hdl__lane_is_short(lane) || lane->n_waiting > 0) return false;
+    const hdl__sentence *waiting = hdl__lane_first_waiting(lane);
+    if (hdl__lane_is_short(lane) || (waiting != NULL && (first == NULL || first->priority <= waiting->priority))) return false;
     if (first == NULL || free_rows < rows_of_first(lane, first)) return false;
     if (lane->n_seated == 0 || free_rows * FREE_SHARE >= lane->plan.max_rows) return true;
     if (queue->n * rows_of_first(lane, first) <= free_rows) return true;     /* all of the queue fits: nothing to wait for */
@@ -67,6 +68,7 @@ static hdl_status take_sentences(hdl__lane *lane, hdl__resident **taken, int32_t
     pthread_mutex_lock(&t->hub->mutex);
     const int32_t waiting = t->queue.n;
     if (t->n_urgent > 0) hdl__queue_sweep_locked(t);
+    hdl__lane_give_rows(lane, hdl__queue_peek(&t->queue));
     int32_t share = should_encode(lane, &t->queue) ? hdl__lane_share(lane, rows_of_first(lane, hdl__queue_peek(&t->queue))) : 0;
     bool full = false;
     if (lane->dry && share > 1) share = 1;      /* its pages are taken step by step: one, then see */
@@ -200,7 +202,6 @@ hdl_status hdl__lane_admit(hdl__lane *lane)
     hdl_status status = HDL_OK;
     int32_t n = 0;
     hdl__range_begin(lane, "admit");
-    hdl__lane_give_rows(lane);
     status = hdl__lane_seat_children(lane);
     if (status == HDL_OK) status = take_sentences(lane, lane->taken, &n);
     hdl__range_end(lane, n > 0);

@@ -136,13 +136,14 @@ static size_t measure_arrays(const hdl__lane *lane)
     return l.used;
 }
 
-hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, hdl__lane_plan *out)
+hdl_status hdl__lane_plan_make(const hdl__network *network, const hdl_translator_options *options, bool alone, hdl__lane_plan *out)
 {
     hdl_status status = HDL_OK;
+    const int32_t n_ahead = alone ? options->max_rows / AHEAD_SHARE : 0;
     hdl__lane_plan p = {
         .max_rows = options->max_rows,
-        .n_ahead = options->max_rows / AHEAD_SHARE,
-        .n_slots = options->max_rows + options->max_rows / AHEAD_SHARE,
+        .n_ahead = n_ahead,
+        .n_slots = options->max_rows + n_ahead,
         .batch_tokens = options->batch_tokens,
         .max_beam = options->max_beam,
         .max_positions = network->decoder.n_positions,

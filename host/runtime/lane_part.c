@@ -29,8 +29,12 @@ static void clear_seat(hdl__lane *lane, int32_t slot)
 {
     hdl__seat *seat = &lane->seats[slot];
     hdl__resident *r = seat->resident;
-    if (seat->waits) lane->n_waiting--;
-    else lane->rows_reserved -= lane->options[slot].K;
+    if (seat->waits) {
+        lane->n_waiting--;
+        lane->rows_waited -= lane->options[slot].K;
+    } else {
+        lane->rows_reserved -= lane->options[slot].K;
+    }
     lane->n_seated--;
     r->n_live--;
     if (seat->last_pass > r->last_pass) r->last_pass = seat->last_pass;

@@ -146,13 +146,36 @@ static int32_t find_free_slot(const hdl__lane *lane)
     return slot;
 }
 
-/* Whether a seat of K rows gets them now or, behind others that do, may wait for them: only so many may, none while pages are scarce. */
-static bool has_place(const hdl__lane *lane, int32_t K, bool may_wait, bool *waits)
+/* The seat that waits and comes first, or -1. */
+static int32_t find_first_waiting(const hdl__lane *lane)
+{
+    int32_t first = -1;
+    for (int32_t slot = 0; slot < lane->plan.n_slots && lane->n_waiting > 0; slot++) {
+        const hdl__seat *seat = &lane->seats[slot];
+        if (seat->resident == NULL || !seat->waits) continue;
+        if (first < 0 || hdl__goes_before(seat->resident->sentence, lane->seats[first].resident->sentence)) first = slot;
+    }
+    return first;
+}
+
+const hdl__sentence *hdl__lane_first_waiting(const hdl__lane *lane)
+{
+    const int32_t first = find_first_waiting(lane);
+    return first < 0 ? NULL : lane->seats[first].resident->sentence;
+}
+
+/*
+ * Whether a sentence gets its K rows now or, behind others that do, may wait for them: only so many may, for at most as many rows as there
+ * are, none while pages are scarce.
+ */
+static bool has_place(const hdl__lane *lane, const hdl__sentence *s, int32_t K, bool may_wait, bool *waits)
 {
     const bool fits = lane->rows_reserved + K <= lane->plan.max_rows;
-    *waits = may_wait && (!fits || lane->n_waiting > 0);
+    const hdl__sentence *first = may_wait ? hdl__lane_first_waiting(lane) : NULL;
+    *waits = may_wait && (!fits || (first != NULL && hdl__goes_before(first, s)));
     if (!*waits) return fits;
-    return lane->n_waiting < lane->plan.n_ahead && !lane->dry && lane->n_free_pages >= lane->plan.n_pages / AHEAD_PAGES;
+    return lane->n_waiting < lane->plan.n_ahead && lane->rows_waited + K <= lane->plan.max_rows && !lane->dry
+           && lane->n_free_pages >= lane->plan.n_pages / AHEAD_PAGES;
 }
 
 /* Seats one child. false in *seated: no room now. */
@@ -169,7 +192,7 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool may_wait, b
     uint64_t begin;
     bool waits;
     *seated = false;
-    if (slot == lane->plan.n_slots || !has_place(lane, o.K, may_wait, &waits)) return HDL_OK;
+    if (slot == lane->plan.n_slots || !has_place(lane, s, o.K, may_wait, &waits)) return HDL_OK;
     if (!hdl__range_take(&lane->history, units, &begin)) return HDL_OK;
     place_lists(s, &o, (begin * HDL__RANGE_UNIT + layout.bytes) / sizeof(int32_t));
     HDL_TRY(write_lists(lane, s, child, &o));
@@ -183,8 +206,8 @@ static hdl_status seat_child(hdl__lane *lane, hdl__resident *r, bool may_wait, b
                                     .forced = bulk,
                                     .history_begin = begin,
                                     .history_bytes = units};
-    if (waits) lane->n_waiting++;
-    else lane->rows_reserved += o.K;
+    lane->n_waiting += waits;
+    *(waits ? &lane->rows_waited : &lane->rows_reserved) += o.K;
     lane->n_seated++;
     if (r->n_live++ == 0) r->home = slot;
     if (r->n_redo > 0)
@@ -201,25 +224,16 @@ hdl_status hdl__lane_seat_first(hdl__lane *lane, hdl__resident *resident, bool *
     return seat_child(lane, resident, true, seated);
 }
 
-/* The seat that waits and comes first, or -1. */
-static int32_t find_first_waiting(const hdl__lane *lane)
-{
-    int32_t first = -1;
-    for (int32_t slot = 0; slot < lane->plan.n_slots && lane->n_waiting > 0; slot++) {
-        const hdl__seat *seat = &lane->seats[slot];
-        if (seat->resident == NULL || !seat->waits) continue;
-        if (first < 0 || hdl__goes_before(seat->resident->sentence, lane->seats[first].resident->sentence)) first = slot;
-    }
-    return first;
-}
-
-void hdl__lane_give_rows(hdl__lane *lane)
+/* While pages are short, only so that somebody has rows. */
+void hdl__lane_give_rows(hdl__lane *lane, const hdl__sentence *next)
 {
     for (int32_t slot = find_first_waiting(lane); slot >= 0; slot = find_first_waiting(lane)) {
         const int32_t K = lane->options[slot].K;
-        if (lane->rows_reserved + K > lane->plan.max_rows) return;
+        if (lane->rows_reserved + K > lane->plan.max_rows || (hdl__lane_is_short(lane) && lane->rows_reserved > 0)) return;
+        if (next != NULL && next->priority > lane->seats[slot].resident->sentence->priority) return;
         lane->seats[slot].waits = false;
         lane->n_waiting--;
+        lane->rows_waited -= K;
         lane->rows_reserved += K;
     }
 }
@@ -230,6 +244,7 @@ hdl_status hdl__lane_seat_children(hdl__lane *lane)
     for (int32_t i = 0; i < lane->plan.n_slots && lane->n_residents > 0; i++) {
         hdl__resident *r = &lane->residents[i];
         bool seated = true;
+        if (r->sentence != NULL && r->n_live > 0 && lane->seats[r->home].waits) continue;   /* its siblings come behind it */
         while (r->sentence != NULL && seated && !hdl__lane_is_short(lane)
                && (r->n_redo > 0 || r->sentence->next_child < r->sentence->n_children))
             HDL_TRY(seat_child(lane, r, false, &seated));

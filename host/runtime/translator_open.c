@@ -77,10 +77,10 @@ static hdl_status settle_rows(const hdl__translator_device *devices, int32_t n, 
     const int32_t usual = hdl__device_lanes_share(device) ? DEFAULT_SHARED_ROWS : hdl__device_usual_rows(device);
     const uint64_t share = least_memory(devices, n) / LANE_SHARE + o->pool_bytes;      /* pages that were asked for are no reason */
     if (!asked && usual > 0) o->max_rows = o->max_beam > usual ? o->max_beam : usual;
-    HDL_TRY(hdl__lane_plan_make(network, o, plan));
+    HDL_TRY(hdl__lane_plan_make(network, o, n == 1, plan));
     while (!asked && o->max_rows > DEFAULT_MAX_ROWS && least_memory(devices, n) > 0 && plan->bytes > share) {
         o->max_rows /= 2;
-        HDL_TRY(hdl__lane_plan_make(network, o, plan));
+        HDL_TRY(hdl__lane_plan_make(network, o, n == 1, plan));
     }
 done:
     return status;

@@ -204,7 +204,7 @@ Test(lag, words_are_scattered_once)
     const hdl__search search = {.slot = {.K = 1, .n_enough = 1, .n_pool = 1, .repetition_penalty = 1.0f, .n_end = 1}, .n_best = 1, .ends = &end};
     hdl__sentence sentence = {.ticket = &ticket, .search = &search, .source = source, .prefix = target, .S = 3, .n_prefix = 2,
                               .max_length = 3, .phase = HDL__PHASE_SCORE, .n_children = 1, .outcomes = &outcome, .capacity = 1};
-    cr_assert_eq(hdl__lane_plan_make(l.network, &o, &plan), HDL_OK, "%s", hdl_error_detail());
+    cr_assert_eq(hdl__lane_plan_make(l.network, &o, true, &plan), HDL_OK, "%s", hdl_error_detail());
     cr_assert_eq(hdl__lane_open(l.e.translator, l.network, &plan, &lane), HDL_OK, "%s", hdl_error_detail());
     for (int round = 0; round < 2; round++) {
         hdl__resident *resident = NULL;

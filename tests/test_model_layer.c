@@ -35,7 +35,7 @@ static void open_bench(const char *path, const int32_t *source, int32_t S, const
     cr_assert(n->output.N <= MOST_V && T < MOST_T);
     o.max_rows = MOST_T;
     o.max_beam = 1;
-    cr_assert_eq(hdl__lane_plan_make(n, &o, &plan), HDL_OK, "%s", hdl_error_detail());
+    cr_assert_eq(hdl__lane_plan_make(n, &o, true, &plan), HDL_OK, "%s", hdl_error_detail());
     cr_assert_eq(hdl__lane_open(b->e.translator, n, &plan, &b->lane), HDL_OK, "%s", hdl_error_detail());
     memcpy(b->target, target, (size_t)T * sizeof *target);
     b->end = b->e.model->checkpoint.config.end_id;

@@ -28,6 +28,7 @@ static const struct { const char *name, *library; hdl_isa isa; hdl_compute compu
     [OP_CUDA_F16] = {"cuda f16", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_F16, HDL_F16},
     [OP_SIMT_INT8] = {"simt int8", "simt", HDL_ISA_AUTO, HDL_COMPUTE_INT8, HDL_BF16},
     [OP_CUDA_INT8] = {"cuda int8", "cuda", HDL_ISA_AUTO, HDL_COMPUTE_INT8, HDL_BF16},
+    [OP_CPU_INT8] = {"auto int8", NULL, HDL_ISA_AUTO, HDL_COMPUTE_INT8, HDL_F32},
     [OP_CPU_AUTO] = {"auto", NULL, HDL_ISA_AUTO, HDL_COMPUTE_F32, HDL_F32},
 };
 
@@ -67,7 +68,7 @@ bool op_open_at(op_world *w, op_place place, uint64_t seed)
 bool op_open(op_world *w, hdl_isa isa, uint64_t seed)
 {
     for (int place = 0; place <= OP_CPU_AUTO; place++)
-        if (places[place].library == NULL && places[place].isa == isa)
+        if (places[place].library == NULL && places[place].isa == isa && places[place].compute == HDL_COMPUTE_F32)
             return op_open_at(w, (op_place)place, seed);
     return false;
 }

@@ -25,7 +25,8 @@ typedef enum op_place {
     OP_N_PLACES,        /* what a loop over all ops visits */
     OP_SIMT_INT8 = OP_N_PLACES, OP_CUDA_INT8,   /* int8 weights, hidden rows of bf16: for ops that multiply */
     OP_N_PRODUCT_PLACES,
-    OP_CPU_AUTO = OP_N_PRODUCT_PLACES           /* the CPU's best; not among those that a loop visits */
+    OP_CPU_AUTO = OP_N_PRODUCT_PLACES,          /* the CPU's best; not among those that a loop visits */
+    OP_CPU_INT8                                 /* likewise; int8 weights, hidden rows of f32 */
 } op_place;
 
 typedef struct op_world {
@@ -51,7 +52,7 @@ static inline bool op_on_simt(const op_world *w)
 {
     return (w->place >= OP_SIMT_F32 && w->place <= OP_SIMT_F16) || w->place == OP_SIMT_INT8;
 }
-static inline bool op_on_cpu(const op_world *w) { return w->place <= OP_AVX512 || w->place == OP_CPU_AUTO; }
+static inline bool op_on_cpu(const op_world *w) { return w->place <= OP_AVX512 || w->place == OP_CPU_AUTO || w->place == OP_CPU_INT8; }
 
 /* False, with a line that says skipped, when the processor, the library or the device is not there. Prints the seed. */
 bool op_open_at(op_world *w, op_place place, uint64_t seed);

@@ -206,6 +206,44 @@ static void check_panels(const cpu_variant *v, hdl_backend_device *device, hdl_c
     free(x), free(w), free(all), free(panel);
 }
 
+/* Sums times the row's scale, then the column's, are the panel's bits, for few rows and for whole tiles. */
+static void check_sums(const cpu_variant *v, hdl_backend_device *device, int32_t M)
+{
+    enum { K = 300, N = 200, WIDTH = HDL__PANEL_COLUMNS, MOST = 64 };
+    float *x = cpu_random_floats((size_t)M * K, SEED + 2), *w = cpu_random_floats((size_t)N * K, SEED + 3);
+    static float panel[MOST * WIDTH];
+    static _Alignas(HDL__CACHE_LINE) int32_t sums[MOST * WIDTH];
+    hdl_weight *packed = cpu_pack_f32(device, w, N, K, HDL_COMPUTE_INT8);
+    hdl_backend_stream *stream = cpu_stream(device, M, K, N);
+    const float *scales = hdl__cpu_sum_scales(packed);
+    for (int32_t n0 = 0; scales != NULL && n0 < N; n0 += WIDTH) {
+        size_t used = 0;
+        const int32_t n1 = n0 + WIDTH < N ? n0 + WIDTH : N;
+        const hdl__prepared ready = hdl__cpu_prepare(stream, &used, packed, x, K, NULL, M);
+        hdl__cpu_panel(stream, &ready, n0, n1, panel, WIDTH);
+        hdl__cpu_panel_sums(&ready, n0, sums);
+        for (int32_t m = 0; m < M; ++m)
+            for (int32_t n = n0; n < n1; ++n) {
+                const float real = (float)sums[m * WIDTH + n - n0] * ready.unscale[m] * scales[n];
+                cr_assert(real == panel[m * WIDTH + n - n0], "%s, %d rows: row %d column %d: %.9g, the panel has %.9g", v->name,
+                          M, m, n, (double)real, (double)panel[m * WIDTH + n - n0]);
+            }
+    }
+    hdl__cpu_stream_close(stream);
+    hdl__cpu_weight_close(packed);
+    free(x), free(w);
+}
+
+Test(gemm, sums_times_scales_are_the_panel)
+{
+    static const int32_t rows[] = {1, 4, 5, 16, 33, 48, 64};
+    for (int v = 0; v < N_CPU_VARIANTS; ++v) {
+        hdl_backend_device *device = cpu_open(&cpu_variants[v]);
+        for (size_t i = 0; device != NULL && i < sizeof rows / sizeof *rows; ++i) check_sums(&cpu_variants[v], device, rows[i]);
+        hdl__cpu_backend()->close(device);
+    }
+}
+
 Test(gemm, panels_are_the_product)
 {
     for (int v = 0; v < N_CPU_VARIANTS; ++v) {

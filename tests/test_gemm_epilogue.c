@@ -13,8 +13,8 @@
  * form. */
 static double allowed_error(hdl_activation act, double x, double value)
 {
-    /* 1 + e^-x overflows where sigmoid is below 2^-128: 0 then */
-    const double ulp = 0x1p-23, flushed = (1.0 + fabs(x)) * 0x1p-127;
+    /* 0 where sigmoid is below the smallest normal number */
+    const double ulp = 0x1p-23, flushed = (1.0 + fabs(x)) * 0x1p-126;
     if (act == HDL_ACT_GELU_TANH || act == HDL_ACT_GELU_ERF) return 4.0 * ulp * (fabs(value) + fabs(x)) + flushed;
     /* an exponent's own rounding, |c x| / 2 ulp, is part of exp(-c x) */
     return (act == HDL_ACT_GELU_SIGMOID ? 4.0 + fabs(x) : 4.0) * ulp * fabs(value) + flushed;

@@ -247,6 +247,7 @@ Test(logits, cuda_f32) { check_vocabularies(OP_CUDA_F32); }
 Test(logits, cuda_bf16) { check_vocabularies(OP_CUDA_BF16); }
 Test(logits, cuda_f16) { check_vocabularies(OP_CUDA_F16); }
 Test(logits, simt_int8, .timeout = 120) { check_vocabularies(OP_SIMT_INT8); }
+Test(logits, cpu_int8) { check_vocabularies(OP_CPU_INT8); }
 Test(logits, cuda_int8) { check_vocabularies(OP_CUDA_INT8); }
 
 /* Eight orders of threads and blocks on a small vocabulary: the same bits. */

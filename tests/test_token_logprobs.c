@@ -175,4 +175,5 @@ Test(token_logprobs, cuda_f32) { check_table(OP_CUDA_F32); }
 Test(token_logprobs, cuda_bf16) { check_table(OP_CUDA_BF16); }
 Test(token_logprobs, cuda_f16) { check_table(OP_CUDA_F16); }
 Test(token_logprobs, simt_int8) { check_table(OP_SIMT_INT8); }
+Test(token_logprobs, cpu_int8) { check_table(OP_CPU_INT8); }
 Test(token_logprobs, cuda_int8) { check_table(OP_CUDA_INT8); }

@@ -101,6 +101,14 @@ hdl__prepared hdl__cpu_prepare(hdl_backend_stream *, size_t *used, const hdl_wei
 void          hdl__cpu_panel(hdl_backend_stream *, const hdl__prepared *x, int32_t n0, int32_t n1, float *y, int64_t ldy);
 
 /*
+ * The panel at n0 as sums, of at most 64 rows: y i32 [M rounded up to 16, HDL__PANEL_COLUMNS], which times the row's unscale and then
+ * the column's are the values of hdl__cpu_panel. For weights of which hdl__cpu_sum_scales gives the columns' (f32 [N]); NULL: they
+ * have no such panels. Who reads logits once saves writing them twice.
+ */
+const float  *hdl__cpu_sum_scales(const hdl_weight *w);
+void          hdl__cpu_panel_sums(const hdl__prepared *x, int32_t n0, int32_t *y);
+
+/*
  * Runs job(user, 0..n_items-1), each once. With an assisting thread (stream_assist) items are shared between the two;
  * items must write disjoint memory, so that the result does not depend on who ran them. Scratch of an item is the item's own.
  */

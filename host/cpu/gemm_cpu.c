@@ -8,6 +8,7 @@
 #include "cpu/gemm_onednn.h"
 #include "cpu/gemm_weight.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define HDL__ROW_STEP_MOST 16   /* of any method's row_step */
@@ -56,23 +57,31 @@ hdl__prepared hdl__cpu_prepare(hdl_backend_stream *stream, size_t *used, const h
     return prepare_rows(stream, used, w, x, ldx, rows, M);
 }
 
-/* Rows m0 .. m0 + M of the prepared ones times one strip; y [M, columns of the strip]. */
-static void multiply_strip(const hdl__prepared *x, int32_t strip, int32_t m0, int32_t M, float *y, int64_t ldy,
-                           const hdl__gemm_finish *finish)
+/* Rows m0 .. m0 + M of the prepared ones and one strip. */
+static hdl__gemm_tile tile_of(const hdl__prepared *x, int32_t strip, int32_t m0, int32_t M)
 {
     const hdl_weight *w = x->w;
     const hdl__gemm_method *method = w->method;
     const int64_t n0 = (int64_t)strip * method->width;
-    const hdl__gemm_tile tile = {
+    return (hdl__gemm_tile){
         .x = (const uint8_t *)x->rows + m0 * x->ld * method->x_bytes, .ldx = x->ld,
         .x_unscale = x->unscale ? x->unscale + m0 : NULL,
         .w = w->strips + n0 * w->padded * method->w_bytes,
         .next = w->strips + (strip + 1 < w->n_strips ? n0 + method->width : 0) * w->padded * method->w_bytes,
         .w_unscale = w->unscale ? w->unscale + n0 : NULL, .w_start = w->start ? w->start + n0 : NULL,
-        .y = y, .ldy = ldy, .M = M, .K = w->padded, .columns = hdl__strip_columns(w, strip),
-        .finish = finish,
+        .M = M, .K = w->padded, .columns = hdl__strip_columns(w, strip),
     };
-    method->multiply(&tile);
+}
+
+/* Their product; y [M, columns of the strip]. */
+static void multiply_strip(const hdl__prepared *x, int32_t strip, int32_t m0, int32_t M, float *y, int64_t ldy,
+                           const hdl__gemm_finish *finish)
+{
+    hdl__gemm_tile tile = tile_of(x, strip, m0, M);
+    tile.y = y;
+    tile.ldy = ldy;
+    tile.finish = finish;
+    x->w->method->multiply(&tile);
 }
 
 /* A strip whose padding, or whose columns past n1, would run over what follows goes through a tile of its own. */
@@ -95,6 +104,18 @@ void hdl__cpu_panel(hdl_backend_stream *stream, const hdl__prepared *x, int32_t 
             for (int32_t m = 0; m < M; ++m) memcpy(to + m * ldy, tile + m * HDL__MAX_WIDTH, row_bytes);
         }
     }
+}
+
+const float *hdl__cpu_sum_scales(const hdl_weight *w) { return w->method->sums ? w->unscale : NULL; }
+
+void hdl__cpu_panel_sums(const hdl__prepared *x, int32_t n0, int32_t *y)
+{
+    assert(x->M <= HDL__ROW_BLOCK && x->w->method->width == HDL__PANEL_COLUMNS);
+    hdl__gemm_tile tile = tile_of(x, n0 / HDL__PANEL_COLUMNS, 0, x->M);
+    tile.y = (float *)(void *)y;
+    tile.ldy = HDL__PANEL_COLUMNS;
+    tile.sums = true;
+    x->w->method->multiply(&tile);
 }
 
 /* One block of rows, shared by strips. */

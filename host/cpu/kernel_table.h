@@ -44,6 +44,7 @@ typedef struct hdl__gemm_tile {
     int32_t        M, K;        /* K: padded as the method wants it */
     int32_t        columns;     /* a multiple of lanes, at most width */
     const void    *next;        /* what will be multiplied next, likely; methods may fetch it meanwhile */
+    bool           sums;        /* y takes the sums as they are, i32, in whole blocks of row_step rows: methods with `sums` */
     const hdl__gemm_finish *finish; /* for methods that finish: y is not written then, and tile not read; or NULL */
 } hdl__gemm_tile;
 
@@ -56,8 +57,9 @@ typedef struct hdl__gemm_method {
     int32_t row_step;           /* prepared rows are read in whole multiples of it, whatever stands there; 0: of 1 */
     int32_t w_bytes, x_bytes;   /* of one stored weight, of one prepared input */
     int32_t planes;             /* a prepared row is so many rows of `padded` inputs, one behind the other; 0: 1 */
-    bool    offset;             /* inputs are stored plus 128; strips carry w_start */
+    bool    offset;             /* some rows are multiplied plus 128: strips carry w_start */
     bool    halves;             /* strips are laid out as gemm_halves.h says */
+    bool    sums;               /* can leave int8 sums as they are */
     bool    finishes;           /* bias, activation and residual are done on the way to y */
     /* One row into prepared form, zero from K to padded; scale: int8 only. NULL: rows are used as they are. */
     void  (*prepare)(const float *x, int32_t K, int32_t padded, void *out, float *scale);

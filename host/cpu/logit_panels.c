@@ -69,13 +69,16 @@ static int32_t next_special(const hdl__logit_row *row, const cursors *at, int32_
     return next;
 }
 
-/* Bias, edits and wishes of one row from n0 to n1. */
-static void edit_columns(const hdl__logit_block *block, const hdl__logit_row *row, cursors *at, hdl__logit_part *part,
+/* Bias, edits and wishes of one row from n0 to n1; z becomes real. */
+static void edit_columns(const hdl__logit_block *block, int32_t m, cursors *at, hdl__logit_part *part, const hdl__logits *panel,
                          float *z, int32_t n0, int32_t n1)
 {
+    const hdl__op_kernels *kernels = &block->stream->device->kernels->ops;
+    const hdl__logit_row *row = &block->rows[m];
     const int32_t n = n1 - n0;
-    const float *bias = block->bias != NULL ? block->bias + n0 : NULL;
-    if (!block->stream->device->kernels->ops.logit_scan(z, bias, n)) part->bad = true;
+    if (panel->w_unscale != NULL)
+        kernels->scale_sums((const int32_t *)(const void *)z, n, panel->x_unscale[m], panel->w_unscale, z);
+    if (!kernels->logit_scan(z, panel->bias, n)) part->bad = true;
     edit_panel(row, at, z, n0, n1);
     if (row->n_allowed > 0) keep_allowed(row, at, z, n0, n1);
     if (row->kept != NULL) memcpy(row->kept + n0, z, (size_t)n * sizeof *z);
@@ -87,16 +90,23 @@ static void add_columns(const hdl__logit_block *block, cursors *at, hdl__logit_p
                         float *z, int32_t n0, int32_t n1)
 {
     const hdl__op_kernels *kernels = &block->stream->device->kernels->ops;
-    const float *bias = block->bias != NULL ? block->bias + n0 : NULL;
+    const hdl__logits panel = {
+        .ldz = HDL__PANEL_COLUMNS, .bias = block->bias != NULL ? block->bias + n0 : NULL,
+        .x_unscale = block->x.unscale, .w_unscale = block->sum_scales != NULL ? block->sum_scales + n0 : NULL, .n = n1 - n0,
+    };
     for (int32_t m = 0, end = 0; m < block->M; m = end) {
         float *row = z + (size_t)m * HDL__PANEL_COLUMNS;
+        hdl__logits part = panel;
+        part.z = row;
         while (end < block->M && at[end].special >= n1) end++;
         if (end > m) {
-            kernels->logit_add(row, HDL__PANEL_COLUMNS, bias, end - m, n1 - n0, n0, &sums[m]);
+            if (part.w_unscale != NULL) part.x_unscale += m;
+            kernels->logit_add(&part, end - m, n0, &sums[m]);
             continue;
         }
-        edit_columns(block, &block->rows[m], &at[m], &parts[m], row, n0, n1);
-        kernels->logit_add(row, HDL__PANEL_COLUMNS, NULL, 1, n1 - n0, n0, &sums[m]);
+        edit_columns(block, m, &at[m], &parts[m], &panel, row, n0, n1);
+        part.bias = part.x_unscale = part.w_unscale = NULL;
+        kernels->logit_add(&part, 1, n0, &sums[m]);
         at[m].special = next_special(&block->rows[m], &at[m], n1);
         end = m + 1;
     }
@@ -154,7 +164,8 @@ static void walk_chunk(void *user, int32_t chunk)
     }
     for (int32_t n0 = first; n0 < end; n0 += HDL__PANEL_COLUMNS) {
         const int32_t n1 = n0 + HDL__PANEL_COLUMNS < end ? n0 + HDL__PANEL_COLUMNS : end;
-        hdl__cpu_panel(block->stream, &block->x, n0, n1, z, HDL__PANEL_COLUMNS);
+        if (block->sum_scales != NULL) hdl__cpu_panel_sums(&block->x, n0, (int32_t *)(void *)z);
+        else hdl__cpu_panel(block->stream, &block->x, n0, n1, z, HDL__PANEL_COLUMNS);
         add_columns(block, at, parts, sums, z, n0, n1);
         if ((n1 - first) % HDL__LOGIT_FOLD != 0 && n1 < end) continue;
         for (int32_t m = 0; m < block->M; m++) fold_sum(&sums[m]);
@@ -166,6 +177,7 @@ static void walk_chunk(void *user, int32_t chunk)
 void hdl__logit_block_run(hdl__logit_block *block, size_t *used)
 {
     const int32_t n_panels = (block->V + HDL__LOGIT_PANEL - 1) / HDL__LOGIT_PANEL;
+    block->sum_scales = hdl__cpu_sum_scales(block->x.w);
     block->n_chunks = n_panels < HDL__LOGIT_CHUNKS ? n_panels : HDL__LOGIT_CHUNKS;
     size_t n_best = 0;
     for (int32_t m = 0; m < block->M; m++) n_best += (size_t)block->rows[m].n_best;

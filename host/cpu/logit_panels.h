@@ -46,6 +46,7 @@ typedef struct hdl__logit_block {
     int32_t             V, M, n_chunks;
     hdl__logit_row      rows[HDL__LOGIT_ROWS];
     hdl__logit_part    *parts;      /* [n_chunks, M] */
+    const float        *sum_scales; /* f32 [V] where panels are sums of int8, or NULL */
     float              *floor;      /* f32 [M] no value below it is among a row's best; any chunk may raise it */
 } hdl__logit_block;
 

@@ -83,6 +83,15 @@ typedef struct hdl__logit_sum {
     float  reference;                   /* -FLT_MAX before the first value, +inf after such a one */
 } hdl__logit_sum;
 
+/* A few columns of logits: real values, or sums of int8 products that are real when both scales have multiplied them. */
+typedef struct hdl__logits {
+    const void  *z;                     /* f32 [M, n], row stride ldz; with scales: i32 */
+    int64_t      ldz;
+    const float *bias;                  /* f32 [n] to be added, or NULL */
+    const float *x_unscale, *w_unscale; /* f32 [M], [n]; NULL: z is real */
+    int32_t      n;
+} hdl__logits;
+
 typedef struct hdl__op_kernels {
     /* attention: blocks of 16 keys, k transposed to [D, 16] and v [16, D]; or single keys, k [D] and v [D] */
     void    (*attend_blocks)(hdl__attend *);
@@ -97,12 +106,12 @@ typedef struct hdl__op_kernels {
     void    (*narrow)(const float *from, int32_t n, uint16_t *to);
     void    (*glu)(const float *up, const float *gate, float *y, int32_t n, hdl_activation act);
 
+    /* z becomes real, i32 sums times both scales; y may be where z is */
+    void    (*scale_sums)(const int32_t *z, int32_t n, float x_unscale, const float *w_unscale, float *y);
     /* z += bias (NULL: none); false when a value is NaN or +inf */
     bool    (*logit_scan)(float *z, const float *bias, int32_t n);
-    /* Adds z[m, 0..n) + bias (NULL: none) to sums[m] for M rows; value i joins the row's best, under the id first + i,
-     * when it is above their bar. */
-    void    (*logit_add)(const float *z, int64_t ldz, const float *bias, int32_t M, int32_t n, int32_t first,
-                         hdl__logit_sum *sums);
+    /* Adds the logits of M rows to sums[m]; value i joins the row's best, under the id first + i, when it is above their bar. */
+    void    (*logit_add)(const hdl__logits *z, int32_t M, int32_t first, hdl__logit_sum *sums);
     /* p[i] = exp((z[i] - max) * factor) */
     void    (*exp_row)(const float *z, int32_t n, float max, float factor, float *p);
 } hdl__op_kernels;

@@ -130,12 +130,11 @@ HDL__INLINE void store_sums(uint8_t *to, const int rows, const int columns)
         for (int c = 0; c < columns; ++c) store_tile(r * columns + c, to + r * TILE * ld + c * TILE_BYTES, ld);
 }
 
-/* Sums on their way to y, in two buffers by turns. */
+/* Sums on their way to y. One buffer will do: what it held is written by the time that the next are left there. */
 typedef struct plane_sums {
     tile_target to;
     tile_sums   pending;
-    int         turn;
-    _Alignas(TILE_BYTES) uint8_t data[2][SUMS_BYTES];
+    _Alignas(TILE_BYTES) uint8_t data[SUMS_BYTES];
     _Alignas(TILE_BYTES) uint8_t chunk[SUMS_BYTES], chunks[SUMS_BYTES];     /* the last one; the sum of those before */
 } plane_sums;
 
@@ -145,8 +144,7 @@ HDL__INLINE void open_sums(plane_sums *sums, const hdl__gemm_tile *t)
     sums->to = (tile_target){.y = f ? f->y : t->y, .ldy = f ? f->ldy : t->ldy, .live = f ? f->columns : t->columns,
                              .act = f ? f->act : HDL_ACT_NONE, .bias = f ? f->bias : NULL,
                              .residual = f ? f->residual : NULL, .ldr = f ? f->ldr : 0};
-    sums->pending.rows = sums->pending.done = 0;
-    sums->turn = 0;
+    sums->pending.rows = 0;
 }
 
 static void add_sums(uint8_t *to, const uint8_t *from, int32_t bytes)
@@ -167,21 +165,15 @@ HDL__INLINE void leave_sums(plane_sums *sums, const hdl__gemm_tile *t, int32_t m
                             const int columns)
 {
     const int32_t left = t->M - m0, most = rows * TILE;
-    uint8_t *data = sums->data[sums->turn];
-    sums->turn ^= 1;
-    sums->pending = (tile_sums){data, columns * TILE_BYTES, m0, n0, left < most ? left : most, columns, 0};
-    store_sums(data, rows, columns);
+    sums->pending = (tile_sums){sums->data, columns * TILE_BYTES, m0, n0, left < most ? left : most, columns};
+    store_sums(sums->data, rows, columns);
 }
 
-HDL__INLINE void write_pending(plane_sums *sums, int32_t n)
+HDL__INLINE void write_pending(plane_sums *sums)
 {
-    if (sums->pending.done < sums->pending.rows) write_bf16(&sums->pending, &sums->to, n);
-}
-
-/* Rows of the pending sums to be written in each of `steps` steps. */
-HDL__INLINE int32_t rows_a_step(const plane_sums *sums, int32_t steps)
-{
-    return (sums->pending.rows + steps - 1) / steps;
+    if (sums->pending.rows == 0) return;
+    write_bf16(&sums->pending, &sums->to);
+    sums->pending.rows = 0;
 }
 
 /* Rows from m0 on and columns from n0 on. One block of rows waits for its weights: those of the next step are fetched. */
@@ -192,7 +184,7 @@ HDL__INLINE void multiply_block(plane_sums *sums, const hdl__gemm_tile *t, int32
     plane_step x = plan_inputs(t, m0);
     plane_step w = {(const uint8_t *)t->w + n0 * STEP * (int64_t)sizeof(float), TILE_BYTES, PAIRS * TILE_BYTES,
                     2 * PAIRS * TILE_BYTES};
-    const int32_t steps = t->K / STEP, share = rows_a_step(sums, steps);
+    const int32_t steps = t->K / STEP;
     zero_sums(rows * columns);
     for (int32_t s = 0; s < steps; ++s, x.from += TILE_BYTES, w.from += step_bytes) {
         const uint8_t *ahead = w.from + step_bytes;
@@ -202,7 +194,7 @@ HDL__INLINE void multiply_block(plane_sums *sums, const hdl__gemm_tile *t, int32
             for (int l = 0; rows == 1 && l < columns * STEP / TERMS; ++l, ahead += TILE_BYTES)
                 _mm_prefetch((const char *)ahead, _MM_HINT_T0);
         }
-        write_pending(sums, share);
+        write_pending(sums);
         if (s % CHUNK_STEPS == CHUNK_STEPS - 1 && s + 1 < steps) end_chunk(sums, s / CHUNK_STEPS, rows, columns);
     }
     leave_sums(sums, t, m0, n0, rows, columns);
@@ -229,7 +221,7 @@ static void multiply_halves(const hdl__gemm_tile *t)
         default: multiply_block(&sums, t, paired, 0, 1, 4); break;
         }
     }
-    write_pending(&sums, sums.pending.rows);
+    write_pending(&sums);
 }
 
 /* To the nearest number of 8 bits; of two, the one farther from 0. */

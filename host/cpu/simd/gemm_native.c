@@ -16,7 +16,8 @@
 #define HDL__QUAD  4    /* int8 k of one column, side by side */
 #define HDL__PAIR  2    /* bf16 k of one column, side by side */
 
-HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors)
+HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m0, const int rows, const int vectors,
+                                                   const bool offset)
 {
     const uint8_t *x = (const uint8_t *)t->x + m0 * t->ldx;
     const int8_t *w = t->w;
@@ -33,6 +34,7 @@ HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m
         for (int r = 0; r < rows; ++r) {
             int32_t input;
             memcpy(&input, x + r * t->ldx + k, sizeof input);
+            if (!offset) input ^= (int32_t)0x80808080u;
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; ++v)
                 sum[r][v] = (vi)_mm512_dpbusd_epi32((__m512i)sum[r][v], _mm512_set1_epi32(input), quads[v]);
@@ -43,7 +45,8 @@ HDL__INLINE HDL__VNNI void multiply_int8_tile(const hdl__gemm_tile *t, int32_t m
         const vf unscale = vf_set(t->x_unscale[m0 + r]);
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v)
-            vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES,
+            if (t->sums) vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES, (vf)sum[r][v]);
+            else vf_store(t->y + (m0 + r) * t->ldy + v * HDL__VF_LANES,
                      (vf)_mm512_cvtepi32_ps((__m512i)sum[r][v]) * unscale * vf_load(t->w_unscale + v * HDL__VF_LANES));
     }
 }
@@ -83,17 +86,17 @@ HDL__INLINE HDL__DOT void multiply_bf16_tile(const hdl__gemm_tile *t, int32_t m0
     }
 }
 
-HDL__INLINE HDL__VNNI void multiply_int8_rows(const hdl__gemm_tile *t, const int vectors)
+HDL__INLINE HDL__VNNI void multiply_int8_rows(const hdl__gemm_tile *t, const int vectors, const bool offset)
 {
     for (int32_t m = 0; m < t->M;) {
         const int32_t rows = deal_rows(t->M - m);
         switch (rows) {
-        case 1: multiply_int8_tile(t, m, 1, vectors); break;
-        case 2: multiply_int8_tile(t, m, 2, vectors); break;
-        case 3: multiply_int8_tile(t, m, 3, vectors); break;
-        case 4: multiply_int8_tile(t, m, 4, vectors); break;
-        case 5: multiply_int8_tile(t, m, 5, vectors); break;
-        default: multiply_int8_tile(t, m, 6, vectors); break;
+        case 1: multiply_int8_tile(t, m, 1, vectors, offset); break;
+        case 2: multiply_int8_tile(t, m, 2, vectors, offset); break;
+        case 3: multiply_int8_tile(t, m, 3, vectors, offset); break;
+        case 4: multiply_int8_tile(t, m, 4, vectors, offset); break;
+        case 5: multiply_int8_tile(t, m, 5, vectors, offset); break;
+        default: multiply_int8_tile(t, m, 6, vectors, offset); break;
         }
         m += rows;
     }
@@ -115,15 +118,18 @@ HDL__INLINE HDL__DOT void multiply_bf16_rows(const hdl__gemm_tile *t, const int 
     }
 }
 
-HDL__VNNI void hdl__multiply_int8_vnni(const hdl__gemm_tile *t)
+HDL__INLINE HDL__VNNI void multiply_int8(const hdl__gemm_tile *t, const bool offset)
 {
     switch (t->columns / HDL__VF_LANES) {
-    case 1: multiply_int8_rows(t, 1); break;
-    case 2: multiply_int8_rows(t, 2); break;
-    case 3: multiply_int8_rows(t, 3); break;
-    default: multiply_int8_rows(t, 4); break;
+    case 1: multiply_int8_rows(t, 1, offset); break;
+    case 2: multiply_int8_rows(t, 2, offset); break;
+    case 3: multiply_int8_rows(t, 3, offset); break;
+    default: multiply_int8_rows(t, 4, offset); break;
     }
 }
+
+static HDL__VNNI void multiply_int8_offset(const hdl__gemm_tile *t) { multiply_int8(t, true); }
+HDL__VNNI void hdl__multiply_int8_signed(const hdl__gemm_tile *t) { multiply_int8(t, false); }
 
 static HDL__DOT void multiply_bf16(const hdl__gemm_tile *t)
 {
@@ -152,7 +158,7 @@ HDL__DOT void hdl__prepare_bf16_pairs(const float *x, int32_t K, int32_t padded,
 const hdl__gemm_method hdl__gemm_int8_vnni = {
     .width = HDL__TILE_WIDTH, .lanes = HDL__VF_LANES, .group = HDL__QUAD, .w_bytes = sizeof(int8_t),
     .x_bytes = sizeof(uint8_t), .offset = true, .prepare = hdl__prepare_int8_offset,
-    .multiply = hdl__multiply_int8_vnni,
+    .multiply = multiply_int8_offset,
 };
 
 const hdl__gemm_method hdl__gemm_bf16_dot = {

@@ -101,11 +101,22 @@ HDL__INLINE void quantise_row(const float *x, int32_t K, int8_t *q, float *scale
 void HDL__QUANTISE(const float *x, int32_t K, int8_t *q, float *scale) { quantise_row(x, K, q, scale, 0); }
 
 #if defined(HDL__ISA_AVX512)
-/* i8 to u8 by adding 128, which flips the top bit; padding meets zero weights. */
+/* Padding meets zero weights. */
+HDL__INLINE void prepare_row(const float *x, int32_t K, int32_t padded, void *out, float *scale, const uint8_t flip)
+{
+    quantise_row(x, K, out, scale, flip);
+    if (K < padded) memset((uint8_t *)out + K, 0, (size_t)(padded - K));
+}
+
+void hdl__prepare_int8_signed(const float *x, int32_t K, int32_t padded, void *out, float *scale)
+{
+    prepare_row(x, K, padded, out, scale, 0);
+}
+
+/* i8 to u8 by adding 128, which flips the top bit. */
 void hdl__prepare_int8_offset(const float *x, int32_t K, int32_t padded, void *out, float *scale)
 {
-    quantise_row(x, K, out, scale, 0x80u);
-    if (K < padded) memset((uint8_t *)out + K, 0, (size_t)(padded - K));
+    prepare_row(x, K, padded, out, scale, 0x80u);
 }
 #endif
 

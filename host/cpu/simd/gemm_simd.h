@@ -33,11 +33,12 @@ extern const hdl__gemm_method HDL__GEMM_F32, HDL__GEMM_BF16, HDL__GEMM_INT8;
 extern const hdl__gemm_method hdl__gemm_bf16_dot, hdl__gemm_int8_vnni, hdl__gemm_bf16_amx, hdl__gemm_int8_amx,
                               hdl__gemm_f32_halves;
 
-/* What gemm_native.c and gemm_amx.c share (prepare_int8_offset is gemm_quantise.c's): processors with AMX have VNNI and
+/* What gemm_native.c and gemm_amx.c share (prepare_int8_... are gemm_quantise.c's): processors with AMX have VNNI and
  * AVX512_BF16 too. Halves have a prepare of their own. */
 void hdl__prepare_int8_offset(const float *x, int32_t K, int32_t padded, void *out, float *scale);
+void hdl__prepare_int8_signed(const float *x, int32_t K, int32_t padded, void *out, float *scale);
 void hdl__prepare_bf16_pairs(const float *x, int32_t K, int32_t padded, void *out, float *scale);
-void hdl__multiply_int8_vnni(const hdl__gemm_tile *);
+void hdl__multiply_int8_signed(const hdl__gemm_tile *);      /* rows as prepare_int8_signed leaves them */
 
 /* Gives this thread's tiles the shape that ours have, all of them whole: for gemm_amx.c and gemm_halves_amx.c. */
 void hdl__shape_tiles(void);

@@ -76,52 +76,51 @@ HDL__INLINE void take_lanes(vf v, int32_t first, hdl__best *best)
     }
 }
 
-/* Registers i .. i + VF_SEVERAL of a row of n values; -inf past its end. */
-HDL__INLINE void load_logits(const float *z, const float *bias, int32_t i, int32_t n, vf *v)
+static void scale_sums(const int32_t *z, int32_t n, float x_unscale, const float *w_unscale, float *y)
 {
-    if (__builtin_expect(i + VF_SEVERAL * HDL__VF_LANES <= n, 1)) {
-        for (int r = 0; r < VF_SEVERAL; r++) v[r] = vf_load(z + i + r * HDL__VF_LANES);
-        if (bias == NULL) return;
-        for (int r = 0; r < VF_SEVERAL; r++) v[r] += vf_load(bias + i + r * HDL__VF_LANES);
-        return;
-    }
-    for (int r = 0; r < VF_SEVERAL; r++, i += HDL__VF_LANES) {
-        const int32_t left = n - i;
-        const int32_t live = left < 0 ? 0 : left < HDL__VF_LANES ? left : HDL__VF_LANES;
-        v[r] = load_last_logits(z + i, live);
-        if (bias == NULL) continue;
-        if (live == HDL__VF_LANES) v[r] += vf_load(bias + i);
-        else if (live > 0) v[r] += vf_load_part(bias + i, live);
-    }
+    for (int32_t i = 0; i < n; i++) y[i] = (float)z[i] * x_unscale * w_unscale[i];
 }
 
-#if defined(HDL__ISA_AVX512)
-/* 2^(j / 32) */
-static const float powers[2 * HDL__VF_LANES] = {
-    1.0f, 1.02189720f, 1.04427373f, 1.06714046f, 1.09050775f, 1.11438680f, 1.13878858f, 1.16372490f,
-    1.18920708f, 1.21524739f, 1.24185777f, 1.26905096f, 1.29683959f, 1.32523668f, 1.35425556f, 1.38390994f,
-    1.41421354f, 1.44518077f, 1.47682619f, 1.50916445f, 1.54221082f, 1.57598090f, 1.61049032f, 1.64575553f,
-    1.68179286f, 1.71861935f, 1.75625217f, 1.79470909f, 1.83400810f, 1.87416768f, 1.91520655f, 1.95714414f,
-};
-#endif
+/* One row of hdl__logits. */
+typedef struct logit_row {
+    const float *z, *bias, *w_unscale;
+    vf           x_unscale;
+    int32_t      n;
+} logit_row;
 
-/*
- * e^x of VF_SEVERAL registers that will be summed; x is at most HDL__LOGIT_RISE or NaN. AVX-512: x = n ln 2 / 32 + r,
- * 2^(n / 32) from two registers, e^r by a polynomial of degree 2 (5.3e-8 off at most, nothing at 0): two thirds of vf_exp's
- * arithmetic. ln 2 in one part is off by 2.7e-9 |x| of a term, which for the terms that count is less than the rest.
- */
+/* The register at i: all of it, or the first `live` lanes and -inf. */
+HDL__INLINE vf load_logit(const logit_row *row, int32_t i, int32_t live, const bool sums)
+{
+    const bool whole = live >= HDL__VF_LANES;
+    vf v = whole ? vf_load(row->z + i) : vf_load_part(row->z + i, live);
+    if (sums) v = __builtin_convertvector((vi)v, vf) * row->x_unscale
+                  * (whole ? vf_load(row->w_unscale + i) : vf_load_part(row->w_unscale + i, live));
+    if (row->bias != NULL) v += whole ? vf_load(row->bias + i) : vf_load_part(row->bias + i, live);
+    if (whole) return v;
+    vi lane;
+    for (int l = 0; l < HDL__VF_LANES; l++) lane[l] = l;
+    return vf_select((vi)(lane < vi_set(live)), v, vf_set(-INFINITY));
+}
+
+/* Registers i .. i + VF_SEVERAL of a row; -inf past its end. */
+HDL__INLINE void load_logits(const logit_row *row, int32_t i, const bool sums, vf *v)
+{
+    if (__builtin_expect(i + VF_SEVERAL * HDL__VF_LANES <= row->n, 1)) {
+        for (int r = 0; r < VF_SEVERAL; r++) v[r] = load_logit(row, i + r * HDL__VF_LANES, HDL__VF_LANES, sums);
+        return;
+    }
+    for (int r = 0; r < VF_SEVERAL; r++, i += HDL__VF_LANES)
+        v[r] = i < row->n ? load_logit(row, i, row->n - i, sums) : vf_set(-INFINITY);
+}
+
+/* e^x of VF_SEVERAL registers that will be summed; x is at most HDL__LOGIT_RISE or NaN. */
 HDL__INLINE void exp_terms(vf *x)
 {
 #if defined(HDL__ISA_AVX512)
-    const vf magic = vf_set(393216.0f);     /* 1.5 * 2^18: adding it rounds to 32nds, whose number is in the low bits */
-    const __m512 low = _mm512_loadu_ps(powers), high = _mm512_loadu_ps(powers + HDL__VF_LANES);
     for (int i = 0; i < VF_SEVERAL; i++) {
-        const __mmask16 counts = _mm512_cmp_ps_mask((__m512)x[i], _mm512_set1_ps(-87.33f), _CMP_NLT_UQ);
-        const vf shifted = vf_fma(x[i], vf_set(0x1.715476p+0f), magic), n = shifted - magic;
-        const vf r = vf_fma(n, vf_set(-0x1.62e43p-1f), x[i]);
-        const vf p = vf_fma(vf_fma(r, vf_set(0.5f), vf_set(1.00001466f)), r, vf_set(1.0f));
-        const __m512 power = _mm512_permutex2var_ps(low, (__m512i)shifted, high);
-        x[i] = (vf)_mm512_maskz_scalef_ps(counts, power * (__m512)p, (__m512)n);
+        const __mmask16 counts = _mm512_cmp_ps_mask((__m512)x[i], _mm512_set1_ps(VF_EXP_LEAST), _CMP_NLT_UQ);
+        const vf_power e = vf_exp_short(x[i], false, false);
+        x[i] = (vf)_mm512_maskz_scalef_ps(counts, (__m512)e.value, (__m512)e.n);
     }
 #else
     for (int i = 0; i < VF_SEVERAL; i++) x[i] = vf_exp(x[i]);
@@ -138,32 +137,39 @@ static __attribute__((noinline)) void raise_reference(hdl__logit_sum *sum, vf to
     sum->reference = reference;
 }
 
-static __attribute__((noinline)) void take_several(const float *z, const float *bias, int32_t i, int32_t n, int32_t first,
-                                                   hdl__best *best)
+static __attribute__((noinline)) void take_several(const logit_row *row, int32_t i, bool sums, int32_t first, hdl__best *best)
 {
     vf v[VF_SEVERAL];
-    load_logits(z, bias, i, n, v);
+    load_logits(row, i, sums, v);
     for (int r = 0; r < VF_SEVERAL; r++) take_lanes(v[r], first + i + r * HDL__VF_LANES, best);
 }
 
-static void logit_add(const float *z, int64_t ldz, const float *bias, int32_t M, int32_t n, int32_t first,
-                      hdl__logit_sum *sums)
+HDL__INLINE void add_logits(const logit_row *row, int32_t first, hdl__logit_sum *sum, const bool sums)
 {
-    for (int32_t m = 0; m < M; m++, z += ldz) {
-        hdl__logit_sum *sum = &sums[m];
-        for (int32_t i = 0; i < n; i += VF_SEVERAL * HDL__VF_LANES) {
-            vf v[VF_SEVERAL];
-            load_logits(z, bias, i, n, v);
-            const vf top = greater(greater(v[0], v[1]), greater(v[2], v[3]));
-            if (__builtin_expect(lanes_above(top, vf_set(sum->reference + HDL__LOGIT_RISE)) != 0, 0))
-                raise_reference(sum, top);
-            if (__builtin_expect(lanes_above(top, vf_set(sum->best->bar)) != 0, 0))
-                take_several(z, bias, i, n, first, sum->best);
-            vf_store(sum->top, greater(top, vf_load(sum->top)));
-            for (int r = 0; r < VF_SEVERAL; r++) v[r] -= vf_set(sum->reference);
-            exp_terms(v);
-            vf_store(sum->lane, vf_load(sum->lane) + ((v[0] + v[1]) + (v[2] + v[3])));
+    for (int32_t i = 0; i < row->n; i += VF_SEVERAL * HDL__VF_LANES) {
+        vf v[VF_SEVERAL];
+        load_logits(row, i, sums, v);
+        const vf top = greater(greater(v[0], v[1]), greater(v[2], v[3]));
+        if (__builtin_expect(lanes_above(top, vf_set(sum->reference + HDL__LOGIT_RISE)) != 0, 0)) raise_reference(sum, top);
+        if (__builtin_expect(lanes_above(top, vf_set(sum->best->bar)) != 0, 0))
+            take_several(row, i, sums, first, sum->best);
+        vf_store(sum->top, greater(top, vf_load(sum->top)));
+        for (int r = 0; r < VF_SEVERAL; r++) v[r] -= vf_set(sum->reference);
+        exp_terms(v);
+        vf_store(sum->lane, vf_load(sum->lane) + ((v[0] + v[1]) + (v[2] + v[3])));
+    }
+}
+
+static void logit_add(const hdl__logits *z, int32_t M, int32_t first, hdl__logit_sum *sums)
+{
+    logit_row row = {z->z, z->bias, z->w_unscale, vf_set(1.0f), z->n};
+    for (int32_t m = 0; m < M; m++, row.z += z->ldz) {
+        if (z->w_unscale == NULL) {
+            add_logits(&row, first, &sums[m], false);
+            continue;
         }
+        row.x_unscale = vf_set(z->x_unscale[m]);
+        add_logits(&row, first, &sums[m], true);
     }
 }
 

@@ -19,6 +19,7 @@ const hdl__op_kernels hdl__op_kernels_plain = {
     .widen = widen_row,
     .narrow = narrow_row,
     .glu = glu_row,
+    .scale_sums = scale_sums,
     .logit_scan = logit_scan,
     .logit_add = logit_add,
     .exp_row = exp_row,

@@ -21,8 +21,7 @@ HDL__INLINE vf vf_gelu_erf(vf x)
 /* x sigmoid(c x); 0, not NaN, for -inf */
 HDL__INLINE vf vf_sigmoid_gate(vf x, float c)
 {
-    const vf y = x * vf_sigmoid(vf_set(c) * x);
-    return vf_select((vi)(x == vf_set(-__builtin_inff())), vf_set(0.0f), y);
+    return vf_times_sigmoid(x, vf_set(c) * x);
 }
 
 HDL__INLINE vf vf_activate(vf x, hdl_activation act)

@@ -4,17 +4,15 @@
 #include "cpu/gemm_halves.h"
 #include "cpu/gemm_onednn.h"
 
-#include "base/half.h"
-
 #include <string.h>
 
 /* Floats added to a row of the buffer, so that 64 rows of K = 1024 do not share one cache set. */
 #define HDL__PACK_PAD 16
 
-/* Rows of one strip on their way: f32 [width, ld], their int8 form, and what belongs to each. */
+/* Rows of one strip on their way: f32 [width, ld], their stored form, and what belongs to each. */
 typedef struct hdl__pack_buffer {
     hdl__source_rows rows;
-    int8_t          *q;         /* int8: [width, K] */
+    void            *narrow;    /* int8 or bf16 [width, K] */
     void            *block;
 } hdl__pack_buffer;
 
@@ -37,13 +35,14 @@ static hdl_status open_buffer(const hdl_pack_args *args, int32_t width, hdl__pac
 {
     hdl_status status = HDL_OK;
     const size_t rows = (size_t)width, ld = (size_t)args->K + HDL__PACK_PAD;
-    const size_t values = rows * ld * sizeof(float), scales = rows * sizeof(float), q = rows * (size_t)args->K;
-    uint8_t *block = hdl__calloc(1, values + scales + rows * sizeof(bool) + q);
+    const size_t values = rows * ld * sizeof(float), scales = rows * sizeof(float);
+    const size_t narrow = rows * (size_t)args->K * sizeof(uint16_t);
+    uint8_t *block = hdl__calloc(1, values + scales + narrow + rows * sizeof(bool));
     HDL_CHECK(block != NULL, HDL_ENOMEM, "pack: no memory to convert %d rows of %d", width, args->K);
     out->block = block;
     out->rows = (hdl__source_rows){(float *)(void *)block, (int64_t)ld, (float *)(void *)(block + values),
-                                   (bool *)(void *)(block + values + scales)};
-    out->q = (int8_t *)block + values + scales + rows * sizeof(bool);
+                                   (bool *)(void *)(block + values + scales + narrow)};
+    out->narrow = block + values + scales;
 done:
     return status;
 }
@@ -54,25 +53,20 @@ static void store_f32(const hdl__source_rows *rows, int32_t n, int32_t columns, 
         for (int32_t j = 0; j < n; ++j) to[j] = rows->values[j * rows->ld + k];
 }
 
-static void store_bf16(const hdl__source_rows *rows, int32_t n, int32_t columns, int32_t K, int32_t group, uint16_t *to)
+/* Rows [n, K] of int8 or bf16, group by group, so that the strip is written from front to back; a copy of known size is one
+ * instruction. */
+static void store_groups(const uint8_t *rows, int32_t n, int32_t columns, int32_t K, const hdl__gemm_method *method, uint8_t *to)
 {
-    for (int32_t j = 0; j < n; ++j) {
-        const float *row = rows->values + j * rows->ld;
-        for (int32_t k = 0; k < K; ++k)
-            to[(int64_t)(k / group) * columns * group + j * group + k % group] = hdl__bf16_of_f32(row[k]);
-    }
-}
-
-/* Group by group, so that the strip is written from front to back; a copy of known size is one instruction. */
-static void store_int8(const int8_t *q, int32_t n, int32_t columns, int32_t K, int32_t group, int8_t *to)
-{
-    for (int32_t k = 0; k < K; k += group, to += (int64_t)columns * group) {
-        const int32_t live = K - k < group ? K - k : group;
-        const int8_t *from = q + k;
+    const int32_t bytes = method->w_bytes, size = method->group * bytes, row = K * bytes;
+    for (int32_t k = 0; k < row; k += size, to += (int64_t)columns * size) {
+        const int32_t live = row - k < size ? row - k : size;
+        const uint8_t *from = rows + k;
         if (live == (int32_t)sizeof(uint32_t))
-            for (int32_t j = 0; j < n; ++j) memcpy(to + j * group, from + (int64_t)j * K, sizeof(uint32_t));
+            for (int32_t j = 0; j < n; ++j) memcpy(to + j * size, from + (int64_t)j * row, sizeof(uint32_t));
+        else if (live == (int32_t)sizeof(uint16_t))
+            for (int32_t j = 0; j < n; ++j) memcpy(to + j * size, from + (int64_t)j * row, sizeof(uint16_t));
         else
-            for (int32_t j = 0; j < n; ++j) memcpy(to + j * group, from + (int64_t)j * K, (size_t)live);
+            for (int32_t j = 0; j < n; ++j) memcpy(to + j * size, from + (int64_t)j * row, (size_t)live);
     }
 }
 
@@ -94,14 +88,16 @@ static void pack_strip(hdl_weight *w, const hdl_pack_args *args, hdl__pack_buffe
     if (w->compute == HDL_COMPUTE_F32) {
         store_f32(&buffer->rows, n, columns, K, to);
     } else if (w->compute == HDL_COMPUTE_BF16) {
-        store_bf16(&buffer->rows, n, columns, K, method->group, to);
+        for (int32_t j = 0; j < n; ++j)
+            w->device->kernels->ops.narrow(buffer->rows.values + j * buffer->rows.ld, K, (uint16_t *)buffer->narrow + (int64_t)j * K);
+        store_groups(buffer->narrow, n, columns, K, method, to);
     } else {
         for (int32_t j = 0; j < n; ++j) {
-            int8_t *q = buffer->q + (int64_t)j * K;
+            int8_t *q = (int8_t *)buffer->narrow + (int64_t)j * K;
             hdl__source_quantise(w->device, &buffer->rows, j, K, q, &w->unscale[n0 + j]);
             if (method->offset) w->start[n0 + j] = offset_start(q, K);
         }
-        store_int8(buffer->q, n, columns, K, method->group, to);
+        store_groups(buffer->narrow, n, columns, K, method, to);
     }
 }
 

@@ -3,9 +3,9 @@
  * AVX512_BF16 for bf16.
  *
  * The functions carry the instruction sets as attributes, and the device calls them by feature bits only. int8:
- * vpdpbusd takes unsigned inputs, so rows are stored plus 128 and every column starts at minus 128 times the sum
- * of its weights; sums are exact. bf16: pairs are summed by vdpbf16ps (no subnormals, one fixed order), in the
- * chunks of gemm_f32.c.
+ * vpdpbusd takes unsigned inputs, so rows are stored plus 128 (or signed ones, gemm_amx.c's, made so as they are
+ * read), and every column starts at minus 128 times the sum of its weights; sums are exact. bf16: pairs are summed
+ * by vdpbf16ps (no subnormals, one fixed order), in the chunks of gemm_f32.c.
  */
 #include "cpu/simd/gemm_simd.h"
 

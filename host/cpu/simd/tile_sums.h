@@ -1,8 +1,8 @@
 /*
  * tile_sums.h - sums that AMX tiles have left in memory, on their way to y: scale, bias, activation, residual.
  *
- * They are written after the first instructions of the next tiles, which the tile unit has to do meanwhile; all at once, as a
- * few at a time load scales and the constants of an activation again and again.
+ * They are written when the first instructions of the next tiles have been given, so that nobody waits for their way to memory; all
+ * at once, as a few at a time would load scales and the constants of an activation again and again.
  */
 #ifndef HEDDLE_HOST_SIMD_TILE_SUMS_H
 #define HEDDLE_HOST_SIMD_TILE_SUMS_H
